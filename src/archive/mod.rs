@@ -1,0 +1,3 @@
+//! Archives from outside, read as hostile: `.deb`, `.tar`, and how they are packed.
+
+pub mod compress;

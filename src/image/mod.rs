@@ -1,0 +1,3 @@
+//! Laying out disks and file systems, and writing them.
+
+pub mod extents;

@@ -1,0 +1,12 @@
+//! `factory` makes flashable, reproducible A/B disk images for the Raspberry Pi and for generic
+//! ARM64 machines. The command line is in the binary of the same name; this library is its
+//! inside, in layers that only look down.
+
+pub mod archive;
+pub mod digest;
+pub mod image;
+pub mod interrupt;
+pub mod progress;
+pub mod tool;
+pub mod tree;
+pub mod units;

@@ -1,0 +1,49 @@
+//! Progress on the terminal for whatever takes longer than a moment.
+//!
+//! Nothing is drawn when standard error is not a terminal, or after [`silence`].
+
+use std::sync::LazyLock;
+use std::time::Duration;
+
+use indicatif::{MultiProgress, ProgressBar, ProgressDrawTarget, ProgressStyle};
+
+static BARS: LazyLock<MultiProgress> = LazyLock::new(MultiProgress::new);
+
+/// Draws no more bars from now on: for `--quiet`, and while a serial console is shown.
+pub fn silence() {
+    BARS.set_draw_target(ProgressDrawTarget::hidden());
+}
+
+/// A bar over `total` bytes, with rate and time left. It vanishes when it is dropped or finished.
+pub fn bytes(what: impl Into<String>, total: u64) -> ProgressBar {
+    let style = "{msg:32!} {bar:30} {bytes:>10} of {total_bytes:<10} {bytes_per_sec:>11} {eta:>4}";
+    add(ProgressBar::new(total), style, what.into())
+}
+
+/// A bar over `total` things.
+pub fn count(what: impl Into<String>, total: u64) -> ProgressBar {
+    add(ProgressBar::new(total), "{msg:32!} {bar:30} {pos:>6} of {len:<6} {eta:>4}", what.into())
+}
+
+/// Something whose end nobody knows.
+pub fn spinner(what: impl Into<String>) -> ProgressBar {
+    let bar = add(ProgressBar::new_spinner(), "{spinner} {msg}", what.into());
+    bar.enable_steady_tick(Duration::from_millis(100));
+    bar
+}
+
+/// Prints one line above the bars, to standard error.
+pub fn line(text: &str) {
+    BARS.suspend(|| {
+        #[expect(clippy::print_stderr, reason = "this module talks to the person")]
+        {
+            eprintln!("{text}");
+        }
+    });
+}
+
+fn add(bar: ProgressBar, template: &str, what: String) -> ProgressBar {
+    let style = ProgressStyle::with_template(template).unwrap_or_else(|_| ProgressStyle::default_bar());
+    let bar = BARS.add(bar.with_style(style.progress_chars("=> ")).with_message(what));
+    bar.with_finish(indicatif::ProgressFinish::AndClear)
+}

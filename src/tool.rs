@@ -1,0 +1,101 @@
+//! The one place that starts other programs.
+
+use std::ffi::OsStr;
+use std::io;
+use std::path::PathBuf;
+use std::process::{Child, Command, ExitStatus, Output, Stdio};
+
+/// A program of the host that some feature needs, and how to get it.
+#[derive(Debug, Clone, Copy)]
+pub struct Tool {
+    /// Name of the program, looked up in `PATH`.
+    pub program: &'static str,
+    /// The Debian package that ships it.
+    pub package: &'static str,
+}
+
+/// Why a program could not do its work.
+#[derive(Debug, thiserror::Error)]
+pub enum ToolError {
+    /// The program is not in `PATH`.
+    #[error("`{program}` is not installed\n\nhint: on Debian, `apt-get install {package}`")]
+    Missing {
+        /// Name of the program.
+        program: &'static str,
+        /// The Debian package that ships it.
+        package: &'static str,
+    },
+    /// The program did not start.
+    #[error("starting `{program}`")]
+    Start {
+        /// Name of the program.
+        program: &'static str,
+        /// The system's reason.
+        source: io::Error,
+    },
+    /// The program ended with an error.
+    #[error("`{program}` ended with {status}: {stderr}")]
+    Failed {
+        /// Name of the program.
+        program: &'static str,
+        /// How it ended.
+        status: ExitStatus,
+        /// What it wrote to its standard error, trimmed.
+        stderr: String,
+    },
+}
+
+/// Emulator of the generic track's machine.
+pub const QEMU_AARCH64: Tool = Tool { program: "qemu-system-aarch64", package: "qemu-system-arm" };
+/// Writer of squashfs, for projects that ask for it.
+pub const MKSQUASHFS: Tool = Tool { program: "mksquashfs", package: "squashfs-tools" };
+
+impl Tool {
+    /// Path of the program.
+    ///
+    /// # Errors
+    /// [`ToolError::Missing`] when it is not in `PATH`.
+    pub fn find(&self) -> Result<PathBuf, ToolError> {
+        let missing = ToolError::Missing { program: self.program, package: self.package };
+        let path = std::env::var_os("PATH").unwrap_or_default();
+        std::env::split_paths(&path)
+            .map(|dir| dir.join(self.program))
+            .find(|candidate| candidate.is_file())
+            .ok_or(missing)
+    }
+
+    /// Runs the program to its end, without standard input, and returns what it printed.
+    ///
+    /// # Errors
+    /// When it is missing, does not start, or ends with an error.
+    pub fn run(&self, arguments: &[impl AsRef<OsStr>]) -> Result<Output, ToolError> {
+        let output = Command::new(self.find()?)
+            .args(arguments)
+            .stdin(Stdio::null())
+            .output()
+            .map_err(|source| ToolError::Start { program: self.program, source })?;
+        if output.status.success() {
+            return Ok(output);
+        }
+        let stderr = String::from_utf8_lossy(&output.stderr).trim().to_owned();
+        Err(ToolError::Failed { program: self.program, status: output.status, stderr })
+    }
+
+    /// Starts the program in the background with the given standard streams.
+    ///
+    /// # Errors
+    /// When it is missing or does not start.
+    pub fn spawn(
+        &self,
+        arguments: &[impl AsRef<OsStr>],
+        [stdin, stdout, stderr]: [Stdio; 3],
+    ) -> Result<Child, ToolError> {
+        Command::new(self.find()?)
+            .args(arguments)
+            .stdin(stdin)
+            .stdout(stdout)
+            .stderr(stderr)
+            .spawn()
+            .map_err(|source| ToolError::Start { program: self.program, source })
+    }
+}
