@@ -9,6 +9,7 @@ pub mod interrupt;
 pub mod lock;
 pub mod progress;
 pub mod source;
+pub mod store;
 pub mod tool;
 pub mod tree;
 pub mod units;
