@@ -7,6 +7,7 @@ pub mod digest;
 pub mod image;
 pub mod interrupt;
 pub mod progress;
+pub mod substrate;
 pub mod tool;
 pub mod tree;
 pub mod units;
