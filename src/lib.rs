@@ -10,6 +10,7 @@ pub mod lock;
 pub mod progress;
 pub mod source;
 pub mod store;
+pub mod substrate;
 pub mod tool;
 pub mod tree;
 pub mod units;
