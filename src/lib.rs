@@ -4,6 +4,7 @@
 
 pub mod archive;
 pub mod digest;
+pub mod fetch;
 pub mod image;
 pub mod interrupt;
 pub mod lock;

@@ -1,6 +1,7 @@
 //! What a plan asks the outside world for, and how Debian archives answer: data and pure
 //! functions. `fetch` does the talking.
 
+pub mod apt;
 pub mod control;
 pub mod packages;
 pub mod relation;

@@ -59,6 +59,8 @@ pub enum PackagesError {
 /// The packages of several suites.
 #[derive(Debug, Default)]
 pub struct Universe {
+    /// Where the packages were looked for, for errors.
+    pub(super) places: String,
     pub(super) packages: Vec<Package>,
     /// Numbers of the packages of one name, the newest first; of equal versions, the first
     /// suite's.
@@ -68,6 +70,11 @@ pub struct Universe {
 }
 
 impl Universe {
+    /// No packages yet. `places` tells people where they will be from, as in `trixie/main`.
+    pub fn new(places: impl Into<String>) -> Self {
+        Universe { places: places.into(), ..Universe::default() }
+    }
+
     /// Adds the packages of an index. Indexes of one suite have the same number, and suites that
     /// are to win have lower ones.
     ///

@@ -1,6 +1,6 @@
 //! Finds the packages that are asked for, and all that they depend on.
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
 use super::packages::{Package, Universe};
 use super::relation::Relation;
@@ -9,10 +9,12 @@ use super::relation::Relation;
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum ResolveError {
     /// No suite has such a package.
-    #[error("there is no package `{package}`{}", near_hint(near))]
+    #[error("there is no package `{package}` in {places}{}", near_hint(near))]
     Unknown {
         /// Name of the package.
         package: String,
+        /// Where it was looked for.
+        places: String,
         /// Names that may be meant.
         near: Vec<String>,
     },
@@ -35,9 +37,9 @@ pub enum ResolveError {
     /// Two packages exclude each other.
     #[error("packages `{package}` and `{other}` cannot be installed together")]
     Conflict {
-        /// One package.
+        /// One package and its version, as `name=version`.
         package: String,
-        /// The other.
+        /// The other, likewise.
         other: String,
     },
 }
@@ -55,8 +57,11 @@ impl Universe {
     /// # Errors
     /// [`ResolveError::Unknown`], with names that may be meant.
     pub fn newest(&self, name: &str) -> Result<&Package, ResolveError> {
-        let unknown = || ResolveError::Unknown { package: name.to_owned(), near: self.near(name) };
-        self.named(name).next().ok_or_else(unknown)
+        self.named(name).next().ok_or_else(|| ResolveError::Unknown {
+            package: name.to_owned(),
+            places: self.places.clone(),
+            near: self.near(name),
+        })
     }
 
     /// The real package behind the metapackage `name`: goes to a dependency whose name starts
@@ -195,8 +200,8 @@ impl<'a> Chosen<'a> {
             return Ok(());
         }
         if let Some(other) = self.excluded_by(package) {
-            let (package, other) = (package.name.to_string(), other.name.to_string());
-            return Err(ResolveError::Conflict { package, other });
+            let shown = |package: &Package| format!("{}={}", package.name, package.version);
+            return Err(ResolveError::Conflict { package: shown(package), other: shown(other) });
         }
         self.by_name.insert(&package.name, number);
         self.waiting.push_back(number);
@@ -243,7 +248,7 @@ impl<'a> Chosen<'a> {
     }
 
     fn in_order(&self) -> Vec<usize> {
-        let mut order = Order { chosen: self, seen: BTreeMap::new(), sorted: Vec::new() };
+        let mut order = Order { chosen: self, seen: BTreeSet::new(), sorted: Vec::new() };
         for number in self.by_name.values() {
             order.visit(*number);
         }
@@ -254,13 +259,13 @@ impl<'a> Chosen<'a> {
 /// Sorts by depth-first search: a package comes after all that it depends on.
 struct Order<'a> {
     chosen: &'a Chosen<'a>,
-    seen: BTreeMap<usize, ()>,
+    seen: BTreeSet<usize>,
     sorted: Vec<usize>,
 }
 
 impl Order<'_> {
     fn visit(&mut self, number: usize) {
-        if self.seen.insert(number, ()).is_some() {
+        if !self.seen.insert(number) {
             return;
         }
         for group in self.chosen.universe.packages[number].groups() {
@@ -289,7 +294,7 @@ mod tests {
                 )
             })
             .collect();
-        let mut universe = Universe::default();
+        let mut universe = Universe::new("trixie/main");
         universe.add(0, text.as_bytes()).unwrap();
         universe
     }
@@ -377,7 +382,7 @@ mod tests {
         assert_eq!(closure(&universe, &["app"], false).unwrap(), ["lib=1.5", "app=1"]);
         assert_eq!(
             closure(&universe, &["app", "lib"], false).unwrap_err(),
-            "packages `lib` and `lib` cannot be installed together"
+            "packages `lib=1.5` and `lib=2` cannot be installed together"
         );
     }
 
@@ -392,7 +397,7 @@ mod tests {
         assert_eq!(closure(&universe, &["old", "app"], false).unwrap(), ["exim=1", "app=1", "old=1"]);
         assert_eq!(
             closure(&universe, &["exim", "postfix"], false).unwrap_err(),
-            "packages `postfix` and `exim` cannot be installed together"
+            "packages `postfix=1` and `exim=1` cannot be installed together"
         );
     }
 
@@ -403,9 +408,9 @@ mod tests {
         let error = |name: &str| universe.newest(name).unwrap_err().to_string();
         assert_eq!(
             error("busybox-statc"),
-            "there is no package `busybox-statc`\n\nhint: did you mean `busybox-static`?"
+            "there is no package `busybox-statc` in trixie/main\n\nhint: did you mean `busybox-static`?"
         );
-        assert_eq!(error("awk"), "there is no package `awk`\n\nhint: did you mean `mawk`?");
-        assert_eq!(error("zzzzzzzz"), "there is no package `zzzzzzzz`");
+        assert_eq!(error("awk"), "there is no package `awk` in trixie/main\n\nhint: did you mean `mawk`?");
+        assert_eq!(error("zzzzzzzz"), "there is no package `zzzzzzzz` in trixie/main");
     }
 }
