@@ -4,10 +4,10 @@
 
 pub mod archive;
 pub mod cli;
-// pub mod cmd;
-// pub mod compose;
+pub mod cmd;
 pub mod config;
 pub mod digest;
+pub mod fetch;
 pub mod files;
 pub mod firmware;
 pub mod identity;
