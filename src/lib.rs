@@ -4,6 +4,7 @@
 
 pub mod archive;
 pub mod digest;
+pub mod emulate;
 pub mod image;
 pub mod interrupt;
 pub mod progress;
