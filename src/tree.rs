@@ -2,11 +2,15 @@
 //!
 //! Trees are sorted by path, so whatever is made of one is the same wherever it is made.
 
+mod resolve;
+
 use std::collections::BTreeMap;
 use std::fmt;
 use std::sync::Arc;
 
 use crate::image::extents::Extents;
+
+pub use resolve::ResolveError;
 
 /// Where something stands in a tree: components joined by `/`, none of them empty, `.` or `..`,
 /// without a slash in front. The root itself is the empty path.
@@ -204,7 +208,10 @@ impl FileTree {
 
     /// Takes away `path` and all below it.
     pub fn remove(&mut self, path: &TreePath) {
-        self.nodes.retain(|at, _| !at.is_within(path));
+        let below: Vec<TreePath> = self.below(path).map(|(at, _)| at.clone()).collect();
+        for at in below.iter().chain([path]) {
+            self.nodes.remove(at);
+        }
     }
 
     /// The entry at `path`.
@@ -222,12 +229,16 @@ impl FileTree {
         self.nodes.iter()
     }
 
+    /// All entries below `dir`, without `dir` itself, in order of their paths.
+    pub fn below<'a>(&'a self, dir: &'a TreePath) -> impl Iterator<Item = (&'a TreePath, &'a Node)> {
+        // `a-b` sorts between `a` and `a/x`, so the search starts behind the slash.
+        let first = if dir.0.is_empty() { TreePath("\x01".into()) } else { TreePath(format!("{}/", dir.0)) };
+        self.nodes.range(first..).take_while(|(path, _)| path.is_within(dir))
+    }
+
     /// Names directly in `dir`, sorted, with their entries.
     pub fn children<'a>(&'a self, dir: &'a TreePath) -> impl Iterator<Item = (&'a str, &'a Node)> {
-        self.nodes
-            .range(dir.clone()..)
-            .skip(1)
-            .take_while(|(path, _)| path.is_within(dir))
+        self.below(dir)
             .filter(|(path, _)| path.parent().as_ref() == Some(dir))
             .map(|(path, node)| (path.name(), node))
     }
@@ -279,6 +290,22 @@ mod tests {
         tree.file("a/b/c", 0o644, Extents::bytes(*b"x"));
         let paths: Vec<String> = tree.iter().map(|(path, _)| path.to_string()).collect();
         assert_eq!(paths, ["/", "/a", "/a/b", "/a/b/c"]);
+    }
+
+    #[test]
+    fn children_are_found_past_names_that_sort_between_a_directory_and_what_it_holds() {
+        let mut tree = FileTree::new();
+        for path in ["a/x", "a/y/z", "a-b/c", "b"] {
+            tree.file(path, 0o644, Extents::zeros(0));
+        }
+        let names = |dir: &str| -> Vec<String> {
+            tree.children(&TreePath::root().join(dir)).map(|(name, _)| name.to_owned()).collect()
+        };
+        assert_eq!(names("a"), ["x", "y"]);
+        assert_eq!(
+            tree.children(&TreePath::root()).map(|(name, _)| name).collect::<Vec<_>>(),
+            ["a", "a-b", "b"]
+        );
     }
 
     #[test]

@@ -1,0 +1,205 @@
+//! The boot state of the generic track, as GRUB reads and writes it.
+//!
+//! ```text
+//!            boot_counter > 0: one less, saved, then
+//!   (start) ----------------------------------------> boot the other slot   state=trial
+//!      |                                                   | cannot be loaded
+//!      | boot_counter = 0                                  v
+//!      |                                         boot_counter = 0, saved, reset
+//!      v
+//!   boot the default slot   state=committed
+//!      | cannot be loaded
+//!      v
+//!   boot_failed = default, saved, reset
+//!      |
+//!      v
+//!   boot_failed = none, saved; boot the other slot if it was ever good   state=handover
+//!      | cannot be loaded either
+//!      v
+//!   say so, wait, reset: the default slot is tried again
+//! ```
+//!
+//! A committed slot is never counted, so power cuts cannot use it up; a trial is counted before it
+//! starts, and does not start when the count cannot be saved. The device side of this machine is
+//! `tracks/generic/grub.cfg`.
+
+use crate::Slot;
+use crate::grubenv::{GrubEnv, GrubEnvError};
+
+/// Where GRUB keeps its state and its script, on the ESP.
+pub const DIRECTORY: &str = "EFI/factory";
+/// The state that GRUB reads first and the only one that it writes.
+pub const GRUBENV: &str = "EFI/factory/grubenv";
+/// The copy that GRUB reads when the first is no environment block.
+pub const GRUBENV_SPARE: &str = "EFI/factory/grubenv.spare";
+/// The file of a slot that holds its kernel command line, as the variable [`CMDLINE`].
+pub const SLOT_ENV: &str = "slot.env";
+/// The variable in [`SLOT_ENV`].
+pub const CMDLINE: &str = "cmdline";
+/// The kernel image of a slot.
+pub const KERNEL: &str = "Image";
+/// The initramfs of a slot.
+pub const INITRAMFS: &str = "initramfs.img";
+
+/// Number of the ESP in the partition table.
+pub const ESP_PARTITION: u32 = 1;
+
+/// Most tries that a trial can be given.
+pub const MAX_TRIES: u8 = 9;
+
+/// Number of a slot's partition in the table, which GRUB calls `gpt2` or `gpt3`.
+pub const fn partition(slot: Slot) -> u32 {
+    match slot {
+        Slot::A => 2,
+        Slot::B => 3,
+    }
+}
+
+/// The state that survives a reset.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct GrubState {
+    /// The committed slot (`boot_default`).
+    pub default: Slot,
+    /// Tries left for the other slot, 0 when it is not under trial (`boot_counter`).
+    pub tries: u8,
+    /// Slots that have been good at least once (`boot_good`).
+    pub good: Vec<Slot>,
+    /// The committed slot could not be loaded at the last start (`boot_failed`).
+    pub failed: Option<Slot>,
+}
+
+/// Why an environment block holds no boot state.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum GrubStateError {
+    /// The block itself is damaged.
+    #[error(transparent)]
+    Block(#[from] GrubEnvError),
+    /// A variable is missing or has a value that means nothing.
+    #[error("`{name}` is `{value}`")]
+    Variable {
+        /// Name of the variable.
+        name: &'static str,
+        /// What stands there, empty when it is missing.
+        value: String,
+    },
+}
+
+impl GrubState {
+    /// The state of a new image: slot A is committed, and both slots, which hold the same bytes,
+    /// count as good.
+    pub fn initial() -> Self {
+        GrubState { default: Slot::A, tries: 0, good: Slot::ALL.to_vec(), failed: None }
+    }
+
+    /// Reads the state from an environment block. Variables that it does not know are ignored.
+    ///
+    /// # Errors
+    /// When the block is damaged, or a variable is missing or means nothing.
+    pub fn decode(block: &[u8]) -> Result<Self, GrubStateError> {
+        let env = GrubEnv::decode(block)?;
+        Ok(GrubState {
+            default: read(&env, "boot_default", |text| text.parse().ok())?,
+            tries: read(&env, "boot_counter", |text| text.parse().ok().filter(|tries| *tries <= MAX_TRIES))?,
+            good: read(&env, "boot_good", decode_slots)?,
+            failed: read(&env, "boot_failed", |text| match text {
+                "none" => Some(None),
+                slot => slot.parse().ok().map(Some),
+            })?,
+        })
+    }
+
+    /// Writes the state as an environment block.
+    pub fn encode(&self) -> [u8; crate::grubenv::SIZE] {
+        let good: String = self.good.iter().map(|slot| letter(*slot)).collect();
+        let failed = self.failed.map_or("none", letter);
+        let mut env = GrubEnv::new();
+        let variables = [
+            ("boot_default", letter(self.default).to_owned()),
+            ("boot_counter", self.tries.min(MAX_TRIES).to_string()),
+            ("boot_good", if good.is_empty() { "none".to_owned() } else { good }),
+            ("boot_failed", failed.to_owned()),
+        ];
+        for (name, value) in variables {
+            env.set(name, &value).expect("names and letters are plain");
+        }
+        env.encode().expect("four short variables fit into a sector")
+    }
+
+    /// The slot that GRUB boots next.
+    pub fn next(&self) -> Slot {
+        let hand_over = self.failed == Some(self.default) && self.good.contains(&self.default.other());
+        if self.tries > 0 || hand_over { self.default.other() } else { self.default }
+    }
+}
+
+/// GRUB's upper-case name of a slot.
+const fn letter(slot: Slot) -> &'static str {
+    match slot {
+        Slot::A => "A",
+        Slot::B => "B",
+    }
+}
+
+/// Reads `A`, `B`, `AB` or `none`.
+fn decode_slots(text: &str) -> Option<Vec<Slot>> {
+    if text == "none" {
+        return Some(Vec::new());
+    }
+    let slots: Vec<Slot> = Slot::ALL.into_iter().filter(|slot| text.contains(letter(*slot))).collect();
+    (!slots.is_empty() && slots.len() == text.len()).then_some(slots)
+}
+
+fn read<T>(
+    env: &GrubEnv,
+    name: &'static str,
+    parse: impl FnOnce(&str) -> Option<T>,
+) -> Result<T, GrubStateError> {
+    let value = env.get(name).unwrap_or_default();
+    parse(value).ok_or_else(|| GrubStateError::Variable { name, value: value.to_owned() })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_new_image_boots_slot_a() {
+        assert_eq!(GrubState::initial().next(), Slot::A);
+        assert_eq!(GrubState::decode(&GrubState::initial().encode()), Ok(GrubState::initial()));
+    }
+
+    #[test]
+    fn every_state_survives_its_block() {
+        for default in Slot::ALL {
+            for tries in 0..=MAX_TRIES {
+                for good in [vec![], vec![Slot::A], vec![Slot::B], Slot::ALL.to_vec()] {
+                    for failed in [None, Some(Slot::A), Some(Slot::B)] {
+                        let state = GrubState { default, tries, good: good.clone(), failed };
+                        assert_eq!(GrubState::decode(&state.encode()), Ok(state));
+                    }
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn a_trial_boots_the_other_slot() {
+        let state = GrubState { tries: 1, ..GrubState::initial() };
+        assert_eq!(state.next(), Slot::B);
+    }
+
+    #[test]
+    fn an_unloadable_default_hands_over_only_to_a_slot_that_was_good() {
+        let state = GrubState { failed: Some(Slot::A), ..GrubState::initial() };
+        assert_eq!(state.next(), Slot::B);
+        assert_eq!(GrubState { good: vec![Slot::A], ..state }.next(), Slot::A);
+    }
+
+    #[test]
+    fn values_that_mean_nothing_are_named() {
+        let mut env = GrubEnv::new();
+        env.set("boot_default", "C").unwrap();
+        let error = GrubState::decode(&env.encode().unwrap()).unwrap_err();
+        assert_eq!(error.to_string(), "`boot_default` is `C`");
+    }
+}

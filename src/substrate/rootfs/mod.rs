@@ -1,0 +1,3 @@
+//! The root file system, from layers.
+
+pub mod dir;
