@@ -7,6 +7,7 @@ pub mod cli;
 pub mod cmd;
 pub mod config;
 pub mod digest;
+pub mod emulate;
 pub mod fetch;
 pub mod files;
 pub mod firmware;

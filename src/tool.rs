@@ -2,6 +2,7 @@
 
 use std::ffi::OsStr;
 use std::io;
+use std::os::unix::process::CommandExt;
 use std::path::PathBuf;
 use std::process::{Child, Command, ExitStatus, Output, Stdio};
 
@@ -47,6 +48,8 @@ pub enum ToolError {
 
 /// Emulator of the generic track's machine.
 pub const QEMU_AARCH64: Tool = Tool { program: "qemu-system-aarch64", package: "qemu-system-arm" };
+/// Ties the life of a background program to ours.
+pub const SETPRIV: Tool = Tool { program: "setpriv", package: "util-linux" };
 /// Writer of squashfs, for projects that ask for it.
 pub const MKSQUASHFS: Tool = Tool { program: "mksquashfs", package: "squashfs-tools" };
 
@@ -83,6 +86,10 @@ impl Tool {
 
     /// Starts the program in the background with the given standard streams.
     ///
+    /// It gets a process group of its own, so a Ctrl-C at the terminal reaches only us, who then
+    /// end it in order. Where `setpriv` can do it, the kernel kills the program when the thread
+    /// that started it is gone, so even a SIGKILL of ours leaves nothing behind.
+    ///
     /// # Errors
     /// When it is missing or does not start.
     pub fn spawn(
@@ -90,12 +97,26 @@ impl Tool {
         arguments: &[impl AsRef<OsStr>],
         [stdin, stdout, stderr]: [Stdio; 3],
     ) -> Result<Child, ToolError> {
-        Command::new(self.find()?)
+        self.bound_command()?
             .args(arguments)
             .stdin(stdin)
             .stdout(stdout)
             .stderr(stderr)
+            .process_group(0)
             .spawn()
             .map_err(|source| ToolError::Start { program: self.program, source })
+    }
+
+    /// The program behind `setpriv`, which becomes it under the same process id.
+    fn bound_command(&self) -> Result<Command, ToolError> {
+        const BOUND: [&str; 3] = ["--pdeathsig", "KILL", "--"];
+        let program = self.find()?;
+        // Not every `setpriv` knows the option: busybox has one that does not.
+        if SETPRIV.run(&[&BOUND[..], &["true"]].concat()).is_err() {
+            return Ok(Command::new(program));
+        }
+        let mut command = Command::new(SETPRIV.find()?);
+        command.args(BOUND).arg(program);
+        Ok(command)
     }
 }
