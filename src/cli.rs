@@ -144,7 +144,7 @@ pub struct Boot {
     /// Stop, with failure, after so many seconds [default: 120 with --until or --json, else none].
     #[arg(long, value_name = "SECONDS")]
     pub timeout: Option<u64>,
-    /// Stop, with failure, at this many resets.
+    /// Stop, with failure, at the reset after so many; 0 at the first.
     #[arg(long, value_name = "N")]
     pub max_resets: Option<u32>,
     /// Write the serial console to a file instead of the terminal.
@@ -156,6 +156,9 @@ pub struct Boot {
     /// Processors of the machine.
     #[arg(long, value_name = "N", default_value_t = 1)]
     pub cpus: u32,
+    /// Give the machine a network card; its network has DHCP and nothing else.
+    #[arg(long)]
+    pub network: bool,
     /// Start firmware that enforces Secure Boot.
     #[arg(long)]
     pub secure_boot: bool,

@@ -4,30 +4,20 @@ use bootenv::Slot;
 
 use crate::config::Size;
 use crate::digest::Sha256;
-use crate::identity::BuildId;
 use crate::image::ext4::{self, Ext4Error};
 use crate::image::extents::Extents;
 use crate::image::fat::{self, FatError};
 use crate::image::layout::{self, Entry, Layout, PartitionTable, PlaceError, Role};
 use crate::image::write::{Job, Mirror, Watch};
 use crate::image::{Formatted, PlacedFile};
-use crate::manifest::{self, SLOT_FILE, SlotFile, SlotJson};
-use crate::plan::{Plan, Sizes};
+use crate::plan::{Build, Plan, Sizes};
+use crate::slot::{self, SLOT_FILE, SlotFile, SlotJson};
 use crate::track::{Format, Partition};
 use crate::tree::{FileTree, Kind};
 use crate::units::Bytes;
 
 /// Automatic sizes are multiples of this.
 const STEP: Bytes = Bytes::mib(32);
-
-/// What a build is called and dated by.
-#[derive(Clone, Copy, Debug)]
-pub struct Build {
-    /// Its id, from which all others follow.
-    pub id: BuildId,
-    /// Time of everything in the image, in seconds since 1970.
-    pub epoch: i64,
-}
 
 /// The trees of an image: one for both slots, one for the partition that is read first.
 #[derive(Clone, Debug)]
@@ -131,6 +121,11 @@ const fn twin(role: Role) -> Option<Role> {
 }
 
 impl Disk {
+    /// Bytes that will be written.
+    pub fn mapped(&self) -> u64 {
+        self.job().mapped().iter().map(|range| range.end - range.start).sum()
+    }
+
     /// What the writer is to do.
     pub fn job(&self) -> Job<'_> {
         Job { extents: &self.extents, mirrors: &self.mirrors, watches: &self.watches }
@@ -164,7 +159,7 @@ fn slot_json(plan: &Plan, build: &Build, tree: &FileTree) -> SlotJson {
         _ => None,
     });
     SlotJson {
-        layout: manifest::LAYOUT_GENERATION,
+        layout: slot::LAYOUT_GENERATION,
         name: plan.name.clone(),
         version: plan.version.clone(),
         build: build.id.to_string(),

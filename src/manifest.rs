@@ -1,76 +1,20 @@
-//! What is in a slot (`slot.json`, on the device) and in an image (the manifest beside it).
+//! The manifest of an image, beside it: what stands where, and what it was made from.
 
 use std::fmt::Write as _;
 use std::io;
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
 use std::time::Duration;
 
-use serde::{Deserialize, Serialize};
+use serde::Serialize;
 
-use crate::digest::{Digests, Sha256};
-use crate::image::extents::Extents;
-use crate::image::layout::PartitionTable;
+use crate::disk::Disk;
+use crate::fetch::Parts;
+use crate::image::layout::{Entry, PartitionTable};
+use crate::image::write::Written;
 use crate::lock::Pin;
+use crate::plan::{Build, Plan};
+use crate::slot::SlotJson;
 use crate::units::Bytes;
-
-/// Name of the list of files in a slot.
-pub const SLOT_FILE: &str = "slot.json";
-
-/// Generation of the partition layout and of what init expects of it; an update for another one
-/// does not fit.
-pub const LAYOUT_GENERATION: u32 = 1;
-
-/// `slot.json`: what a slot holds, so that it can be verified where it lies.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct SlotJson {
-    /// Generation of the layout.
-    pub layout: u32,
-    /// Name of the product.
-    pub name: String,
-    /// Version of the product.
-    pub version: String,
-    /// The build's id.
-    pub build: String,
-    /// Every file but this one, by path.
-    pub files: Vec<SlotFile>,
-}
-
-/// A file of a slot.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct SlotFile {
-    /// Path from the slot's root.
-    pub path: String,
-    /// Length in bytes, holes included.
-    pub size: u64,
-    /// Digest of its content, holes included.
-    pub sha256: Sha256,
-}
-
-impl SlotJson {
-    /// The file's content, made when the digests of all the others are known. Its length does not
-    /// depend on them.
-    pub fn late(self) -> Extents {
-        let size = self.encode().len() as u64;
-        Extents::late(size, Arc::new(move |digests: &Digests| self.clone().with(digests).encode()))
-    }
-
-    /// The same list with these digests.
-    pub fn with(mut self, digests: &Digests) -> Self {
-        for file in &mut self.files {
-            if let Some(digest) = digests.get(&file.path) {
-                file.sha256 = *digest;
-            }
-        }
-        self
-    }
-
-    fn encode(&self) -> Vec<u8> {
-        let mut text = serde_json::to_vec_pretty(self).expect("a list of files is plain data");
-        text.push(b'\n');
-        text
-    }
-}
 
 /// The manifest of an image.
 #[derive(Clone, Debug, Serialize)]
@@ -128,8 +72,8 @@ pub struct Partition {
 }
 
 /// Rows of a manifest for the partitions of `table`.
-pub fn partitions(table: &PartitionTable) -> Vec<Partition> {
-    let row = |entry: &crate::image::layout::Entry| Partition {
+fn partitions(table: &PartitionTable) -> Vec<Partition> {
+    let row = |entry: &Entry| Partition {
         number: entry.number,
         role: entry.role.map(|role| role.to_string()).unwrap_or_default(),
         name: entry.name.clone(),
@@ -141,6 +85,27 @@ pub fn partitions(table: &PartitionTable) -> Vec<Partition> {
 }
 
 impl Manifest {
+    /// The manifest of the image at `path`, which holds `disk` as it was `written`.
+    pub fn new(plan: &Plan, build: &Build, parts: &Parts, disk: &Disk, written: &Written, path: &Path) -> Self {
+        Manifest {
+            format: 1,
+            name: plan.name.clone(),
+            version: plan.version.clone(),
+            track: plan.track.name(),
+            build: build.id.to_string(),
+            epoch: build.epoch,
+            image: Image {
+                file: path.file_name().unwrap_or_default().to_string_lossy().into_owned(),
+                size: disk.table.disk.0,
+                mapped: written.mapped.iter().map(|range| range.end - range.start).sum(),
+                disk: disk.table.id.to_string(),
+            },
+            partitions: partitions(&disk.table),
+            slot: disk.slot.clone().with(&written.digests),
+            sources: parts.iter().map(|part| part.pin.clone()).collect(),
+        }
+    }
+
     /// Path of the manifest of the image at `image`.
     pub fn path(image: &Path) -> PathBuf {
         let mut name = image.as_os_str().to_owned();
@@ -173,25 +138,5 @@ impl Manifest {
         }
         let _ = write!(text, "next: factory boot {0}", image.display());
         text
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn the_length_of_a_slot_list_is_known_before_its_digests() {
-        let file = SlotFile { path: "Image".to_owned(), size: 3, sha256: Sha256([0; 32]) };
-        let list = SlotJson {
-            layout: LAYOUT_GENERATION,
-            name: "kiosk".to_owned(),
-            version: "1".to_owned(),
-            build: "0".to_owned(),
-            files: vec![file],
-        };
-        let digests = Digests::from([("Image".to_owned(), Sha256::of(b"abc"))]);
-        let late = list.clone().late();
-        assert_eq!(late.size(), list.with(&digests).encode().len() as u64);
     }
 }

@@ -3,13 +3,13 @@
 //! Defaults live here and nowhere else, and so does the only look at the clock's stand-in,
 //! `SOURCE_DATE_EPOCH`.
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 use serde::Serialize;
 
 use crate::config::{self, Config, ConfigError, KernelSource, RootfsFormat, Size};
 use crate::identity::BuildId;
-use crate::lock::Pins;
+use crate::lock::{Pin, Pins};
 use crate::source::{Debian, Origin, Sources, Suite, Wanted};
 use crate::substrate::{self, initramfs::Compression};
 use crate::suggest;
@@ -63,6 +63,16 @@ pub struct Plan {
     pub sources: Sources,
     /// Time of everything in the image in seconds since 1970, when the environment sets it.
     pub source_date_epoch: Option<i64>,
+}
+
+/// What a build is called and dated by.
+#[derive(Clone, Copy, Debug)]
+pub struct Build {
+    /// Its id, from which all others follow.
+    pub id: BuildId,
+    /// Time of everything in the image in seconds since 1970: `SOURCE_DATE_EPOCH`, else the newest
+    /// date in the lock.
+    pub epoch: i64,
 }
 
 /// Sizes of the partitions.
@@ -188,8 +198,9 @@ pub fn load(request: &Request) -> Result<Plan, PlanError> {
     let track = find_track(request.track.as_deref().or(config.image.track.as_deref()))?;
     let epoch = std::env::var("SOURCE_DATE_EPOCH").ok().filter(|text| !text.is_empty());
     let source_date_epoch = epoch.map(|text| text.parse().map_err(|_| PlanError::Epoch(text))).transpose()?;
-    let plan = decide(config, track);
+    let mut plan = decide(config, track);
     check_command_line(&plan)?;
+    plan.sources.resolve_paths(&request.project);
     Ok(Plan { project: request.project.clone(), has_file, source_date_epoch, ..plan })
 }
 
@@ -293,27 +304,21 @@ impl Plan {
         self.project.join(format!("{}-{}.img", self.name, self.track.name()))
     }
 
-    /// A path of the project file, seen from where the program runs.
-    pub fn path(&self, relative: &Path) -> PathBuf {
-        self.project.join(relative)
-    }
-
-    /// The id of the build that this plan leads to with these parts, described in `parts`.
+    /// The build that this plan leads to with these `parts`, of which some are pinned.
     ///
     /// # Panics
     /// Never: a plan is plain data.
-    pub fn build_id(&self, parts: &[u8]) -> BuildId {
+    pub fn build<'a>(&self, parts: impl Iterator<Item = &'a Pin>, pins: &Pins) -> Build {
         let mut decisions = serde_json::to_value(self).expect("a plan is plain data");
         // Where parts come from is no part of what they are.
         decisions.as_object_mut().and_then(|fields| fields.remove("sources"));
+        let parts: String = parts.map(|pin| format!("{} {}\n", pin.wanted, pin.sha256)).collect();
         let version = env!("CARGO_PKG_VERSION").as_bytes();
         let device_files = [self.track.device_files(), substrate::device_files()].concat();
-        BuildId::of(&[version, decisions.to_string().as_bytes(), parts, &device_files])
-    }
-
-    /// Time of everything in the image: `SOURCE_DATE_EPOCH`, else the newest date in the lock.
-    pub fn epoch(&self, pins: &Pins) -> i64 {
-        self.source_date_epoch.or(pins.newest()).unwrap_or(FALLBACK_EPOCH)
+        Build {
+            id: BuildId::of(&[version, decisions.to_string().as_bytes(), parts.as_bytes(), &device_files]),
+            epoch: self.source_date_epoch.or(pins.newest()).unwrap_or(FALLBACK_EPOCH),
+        }
     }
 }
 

@@ -6,7 +6,7 @@ use crate::{cli, plan, progress};
 
 pub(super) fn run(arguments: &cli::Fetch) -> anyhow::Result<ExitCode> {
     let plan = plan::load(&(&arguments.project).into())?;
-    let (_, pins) = super::obtain(&plan, &arguments.sources, arguments.update)?;
+    let (_, _, pins) = super::obtain(&plan, &arguments.sources, arguments.update)?;
     if arguments.json {
         super::print_json(&pins)?;
     }

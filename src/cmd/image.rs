@@ -5,20 +5,22 @@ use std::time::Instant;
 
 use anyhow::Context as _;
 
-use crate::{cli, compose, image, manifest, plan, progress};
+use crate::manifest::Manifest;
+use crate::{cli, disk, image, plan, progress};
 
 pub(super) fn run(arguments: &cli::Image) -> anyhow::Result<ExitCode> {
     let started = Instant::now();
     let plan = plan::load(&(&arguments.project).into())?;
     let output = arguments.output.clone().unwrap_or_else(|| plan.default_output());
-    let (parts, pins) = super::obtain(&plan, &arguments.sources, false)?;
-    let build = compose::Build::new(&plan, &pins);
-    let contents = compose::contents(&plan, &build, &parts)?;
-    let disk = compose::disk(&plan, &build, &contents)?;
-    let written = image::write::write(&output, &disk.job())
-        .with_context(|| format!("writing `{}`", output.display()))?;
-    let manifest = manifest::of(&plan, &build, &pins, &disk, &written);
-    manifest.write_beside(&output)?;
+    let (store, parts, pins) = super::obtain(&plan, &arguments.sources, false)?;
+    let build = plan.build(parts.iter().map(|part| &part.pin), &pins);
+    let trees: disk::Trees = todo!();
+    let disk = disk::lay_out(&plan, &build, &trees)?;
+    let bar = progress::bytes("writing", disk.mapped());
+    let written = image::write::write(&output, &disk.job(), |bytes| bar.inc(bytes))?;
+    bar.finish_and_clear();
+    let manifest = Manifest::new(&plan, &build, &parts, &disk, &written, &output);
+    manifest.write_beside(&output).with_context(|| format!("writing the manifest of `{}`", output.display()))?;
     if arguments.json {
         super::print_json(&manifest)?;
     }

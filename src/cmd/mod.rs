@@ -4,7 +4,6 @@ mod boot;
 mod fetch;
 mod image;
 mod init;
-mod inspect;
 mod plan;
 
 use std::io::Write as _;
@@ -15,7 +14,11 @@ use serde::Serialize;
 
 use crate::cli::{self, Cli, Command};
 use crate::interrupt::{self, Interrupted};
-use crate::{plan as planning, progress};
+use crate::fetch::{self as fetching, Parts};
+use crate::lock::{Lock, Pins};
+use crate::plan::{self as planning, Plan};
+use crate::progress;
+use crate::store::Store;
 
 /// Exit code of a run that the user ended.
 const INTERRUPTED: u8 = 130;
@@ -34,7 +37,7 @@ pub fn run(cli: &Cli) -> anyhow::Result<ExitCode> {
         Command::Plan(arguments) => plan::run(arguments),
         Command::Fetch(arguments) => fetch::run(arguments),
         Command::Image(arguments) => image::run(arguments),
-        Command::Inspect(arguments) => inspect::run(arguments),
+        Command::Inspect(_) => unimplemented!(),
         Command::Boot(arguments) => boot::run(arguments),
         Command::Completions { shell } => completions(*shell),
     }
@@ -78,6 +81,17 @@ impl From<&cli::Project> for planning::Request {
     fn from(project: &cli::Project) -> Self {
         planning::Request { project: project.project.clone(), track: project.track.clone() }
     }
+}
+
+/// Fills the store with all that a plan needs, and writes the lock.
+fn obtain(plan: &Plan, how: &cli::Sources, update: bool) -> anyhow::Result<(Store, Parts, Pins)> {
+    let store = Store::open(&Store::default_dir()?)?;
+    let mut lock = Lock::read(&plan.lock_file())?;
+    let options = fetching::Options { offline: how.offline, update, jobs: how.jobs.into() };
+    let (parts, pins) = fetching::all(&plan.sources, lock.track(plan.track.name()), &store, &options)?;
+    lock.set(plan.track.name(), pins.clone());
+    lock.write(&plan.lock_file())?;
+    Ok((store, parts, pins))
 }
 
 /// Prints a value for machines, to standard output.

@@ -7,8 +7,13 @@ use serde::Serialize;
 
 use crate::cli;
 use crate::lock::{Lock, Pins};
+use crate::config::RootfsFormat;
 use crate::plan::{self, Plan};
 use crate::source::Origin;
+use crate::substrate::contents;
+use crate::substrate::initramfs::Compression;
+use crate::substrate::modules::parse_list;
+use crate::track::Format;
 
 /// A plan with what is pinned already.
 #[derive(Serialize)]
@@ -21,7 +26,7 @@ struct Planned<'a> {
 pub(super) fn run(arguments: &cli::Plan) -> anyhow::Result<ExitCode> {
     let plan = plan::load(&(&arguments.project).into())?;
     let lock = Lock::read(&plan.lock_file())?;
-    let pins = lock.pins(plan.track.name());
+    let pins = lock.track(plan.track.name());
     if arguments.json {
         super::print_json(&Planned { plan: &plan, pins })?;
     } else {
@@ -42,13 +47,13 @@ fn describe(plan: &Plan, pins: Option<&Pins>) -> String {
     line("output", &plan.default_output().display().to_string());
     let sizes = [plan.sizes.selector, plan.sizes.system, plan.sizes.system, plan.sizes.data];
     for (partition, size) in plan.track.partitions().iter().zip(sizes) {
-        line("partition", &format!("{} ({}), {size}", partition.name, partition.format));
+        line("partition", &format!("{} ({}), {size}", partition.name, format_name(partition.format)));
     }
     line("kernel", &plan.kernel.package);
     line("cmdline", &plan.kernel.cmdline);
-    line("modules", &plan.substrate.modules.join(" "));
-    line("initramfs", &plan.substrate.to_string());
-    line("rootfs", &plan.rootfs.as_ref().map_or_else(|| "none".to_owned(), ToString::to_string));
+    line("modules", &modules(plan));
+    line("initramfs", &initramfs(plan));
+    line("rootfs", &rootfs(plan));
     line("secure boot", if plan.loader.secure_boot { "yes" } else { "no" });
     for suite in &plan.sources.debian.suites {
         line("suite", &format!("{} {}", suite.name, suite.components.join(" ")));
@@ -57,6 +62,43 @@ fn describe(plan: &Plan, pins: Option<&Pins>) -> String {
         line("part", &format!("{}: {}{}", wanted.name, origin(&wanted.origin), pinned(&wanted.name, pins)));
     }
     text
+}
+
+const fn format_name(format: Format) -> &'static str {
+    match format {
+        Format::Fat => "FAT",
+        Format::Ext4 => "ext4",
+    }
+}
+
+fn modules(plan: &Plan) -> String {
+    let listed = parse_list(contents::MODULES, contents::MODULES_NAME);
+    let names: Vec<&str> = listed.iter().map(|wanted| wanted.name.as_str()).collect();
+    [names, plan.substrate.modules.iter().map(String::as_str).collect()].concat().join(" ")
+}
+
+fn initramfs(plan: &Plan) -> String {
+    let substrate = &plan.substrate;
+    let choices = [
+        (substrate.payload, "payload"),
+        (substrate.shell, "root shell on the console"),
+        (substrate.network, "DHCP"),
+    ];
+    let chosen: Vec<&str> = choices.iter().filter(|(is_on, _)| *is_on).map(|(_, name)| *name).collect();
+    let packing = match substrate.compression {
+        Compression::Zstd => "zstd",
+        Compression::Gzip => "gzip",
+    };
+    [vec![packing], chosen].concat().join(", ")
+}
+
+fn rootfs(plan: &Plan) -> String {
+    let Some(rootfs) = &plan.rootfs else { return "none, the initramfs is the system".to_owned() };
+    let format = match rootfs.format {
+        RootfsFormat::Ext4 => "ext4",
+        RootfsFormat::Squashfs => "squashfs",
+    };
+    format!("{format} from {} layers, starts {}", rootfs.layers, rootfs.init)
 }
 
 fn origin(origin: &Origin) -> String {
@@ -75,7 +117,9 @@ fn pinned(wanted: &str, pins: Option<&Pins>) -> String {
     let mut versions = pins.pins.iter().filter(|pin| pin.wanted == wanted);
     match (versions.next(), versions.count()) {
         (None, _) => ", not pinned yet".to_owned(),
-        (Some(pin), 0) => format!(", pinned {} {}", pin.name, pin.version),
+        (Some(pin), 0) => {
+            format!(", pinned {} {}", pin.name, pin.version.as_deref().unwrap_or_default())
+        }
         (Some(_), more) => format!(", {} pinned", more + 1),
     }
 }

@@ -11,7 +11,7 @@ pub mod signature;
 pub mod version;
 
 use std::fmt;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use serde::Serialize;
 
@@ -114,6 +114,18 @@ impl fmt::Display for Origin {
 }
 
 impl Sources {
+    /// Makes relative paths start at the project's directory.
+    pub fn resolve_paths(&mut self, project: &Path) {
+        for wanted in &mut self.wanted {
+            if let Origin::Path { path } = &mut wanted.origin {
+                *path = project.join(&*path);
+            }
+        }
+        if let Some(keyring) = &mut self.debian.keyring {
+            *keyring = project.join(&*keyring);
+        }
+    }
+
     /// Whether any part comes from a Debian archive.
     pub fn need_debian(&self) -> bool {
         self.wanted

@@ -35,7 +35,7 @@ impl Peek {
                     range.copy_from_slice(&buffer[*start as usize..][..range.len()]);
                 }
                 Source::File { path, start } => self.open(path)?.read_exact_at(range, *start)?,
-                Source::Late(_) => return Err(io::Error::other("bytes that are not known yet")),
+                Source::Late { .. } => return Err(io::Error::other("bytes that are not known yet")),
             }
         }
         Ok(Some(buffer))
