@@ -7,10 +7,12 @@
 //!
 //! All of it but [`write`] is pure: no file's content is read before the one pass of the writer.
 
+pub mod ext4;
 pub mod extents;
 pub mod fat;
 pub mod gpt;
 pub mod layout;
+pub mod write;
 
 use crate::tree::TreePath;
 use extents::Extents;

@@ -214,7 +214,7 @@ impl Time {
         let (year, month, day) = civil(days);
         Time {
             date: ((year - 1980) << 9 | month << 5 | day) as u16,
-            time: ((seconds / 3600) << 11 | (seconds / 60 % 60) << 5 | seconds % 60 / 2) as u16,
+            time: ((seconds / 3600) << 11 | (seconds / 60 % 60) << 5 | (seconds % 60 / 2)) as u16,
             tenths: (seconds % 2 * 100) as u8,
         }
     }
