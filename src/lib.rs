@@ -3,15 +3,26 @@
 //! inside, in layers that only look down.
 
 pub mod archive;
+pub mod cli;
+pub mod cmd;
+pub mod config;
 pub mod digest;
 pub mod emulate;
+pub mod fetch;
+pub mod files;
+pub mod firmware;
+pub mod identity;
 pub mod image;
 pub mod interrupt;
 pub mod lock;
+pub mod manifest;
+pub mod plan;
 pub mod progress;
 pub mod source;
 pub mod store;
 pub mod substrate;
+pub mod suggest;
 pub mod tool;
+pub mod track;
 pub mod tree;
 pub mod units;

@@ -18,6 +18,9 @@ const HEADER: &str = "\
 
 ";
 
+/// Name of the lock in a project.
+pub const FILE: &str = "factory.lock";
+
 /// Version of the format that this program writes and reads.
 const FORMAT: u32 = 1;
 

@@ -24,7 +24,7 @@
 //! `tracks/generic/grub.cfg`.
 
 use crate::Slot;
-use crate::grubenv::{GrubEnv, GrubEnvError};
+use crate::grubenv::{self, GrubEnv, GrubEnvError};
 
 /// Where GRUB keeps its state and its script, on the ESP.
 pub const DIRECTORY: &str = "EFI/factory";
@@ -40,6 +40,9 @@ pub const CMDLINE: &str = "cmdline";
 pub const KERNEL: &str = "Image";
 /// The initramfs of a slot.
 pub const INITRAMFS: &str = "initramfs.img";
+
+/// Longest kernel command line that [`slot_env`] takes, in bytes.
+pub const CMDLINE_LIMIT: usize = grubenv::USABLE - grubenv::HEADER.len() - CMDLINE.len() - "=\n".len();
 
 /// Number of the ESP in the partition table.
 pub const ESP_PARTITION: u32 = 1;
@@ -109,7 +112,7 @@ impl GrubState {
     }
 
     /// Writes the state as an environment block.
-    pub fn encode(&self) -> [u8; crate::grubenv::SIZE] {
+    pub fn encode(&self) -> [u8; grubenv::SIZE] {
         let good: String = self.good.iter().map(|slot| letter(*slot)).collect();
         let failed = self.failed.map_or("none", letter);
         let mut env = GrubEnv::new();
@@ -130,6 +133,16 @@ impl GrubState {
         let hand_over = self.failed == Some(self.default) && self.good.contains(&self.default.other());
         if self.tries > 0 || hand_over { self.default.other() } else { self.default }
     }
+}
+
+/// A slot's [`SLOT_ENV`].
+///
+/// # Errors
+/// When the command line is longer than [`CMDLINE_LIMIT`], or has a line break.
+pub fn slot_env(cmdline: &str) -> Result<[u8; grubenv::SIZE], GrubEnvError> {
+    let mut env = GrubEnv::new();
+    env.set(CMDLINE, cmdline)?;
+    env.encode()
 }
 
 /// GRUB's upper-case name of a slot.
@@ -180,6 +193,12 @@ mod tests {
                 }
             }
         }
+    }
+
+    #[test]
+    fn the_longest_command_line_just_fits() {
+        assert!(slot_env(&"x".repeat(CMDLINE_LIMIT)).is_ok());
+        assert!(slot_env(&"x".repeat(CMDLINE_LIMIT + 1)).is_err());
     }
 
     #[test]

@@ -16,7 +16,8 @@ pub const SIZE: usize = 1024;
 /// Bytes that variables may use, header included: one sector.
 pub const USABLE: usize = 512;
 
-const HEADER: &str = "# GRUB Environment Block\n";
+/// The first line, with its line break.
+pub(crate) const HEADER: &str = "# GRUB Environment Block\n";
 
 /// The variables of an environment block, in the order in which they stand there.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]

@@ -54,11 +54,18 @@ pub enum Source {
         start: u64,
     },
     /// Bytes that can only be known when all others have been written and digested.
-    Late(Arc<LateFn>),
+    Late {
+        /// Makes all of the content that the piece was cut from.
+        make: Arc<LateFn>,
+        /// Offset of the first byte in that content.
+        start: u64,
+        /// Length of that content.
+        total: u64,
+    },
 }
 
-/// Makes the bytes of a late piece from the digests of the files written before it. Must
-/// return exactly the piece's length.
+/// Makes a late content from the digests of the files written before it. Must return exactly
+/// as many bytes as were said before.
 pub type LateFn = dyn Fn(&Digests) -> Vec<u8> + Send + Sync;
 
 impl fmt::Debug for Source {
@@ -66,7 +73,7 @@ impl fmt::Debug for Source {
         match self {
             Source::Bytes { start, .. } => write!(f, "memory+{start}"),
             Source::File { path, start } => write!(f, "{}+{start}", path.display()),
-            Source::Late(_) => f.write_str("late"),
+            Source::Late { start, .. } => write!(f, "late+{start}"),
         }
     }
 }
@@ -77,7 +84,9 @@ impl Source {
         match self {
             Source::Bytes { buffer, start } => Source::Bytes { buffer: buffer.clone(), start: start + skip },
             Source::File { path, start } => Source::File { path: path.clone(), start: start + skip },
-            Source::Late(make) => Source::Late(make.clone()),
+            Source::Late { make, start, total } => {
+                Source::Late { make: make.clone(), start: start + skip, total: *total }
+            }
         }
     }
 }
@@ -106,7 +115,7 @@ impl Extents {
     /// `len` bytes that `make` will tell when all other bytes have been written.
     pub fn late(len: u64, make: Arc<LateFn>) -> Self {
         let mut extents = Extents::zeros(len);
-        extents.push(0, len, Source::Late(make));
+        extents.push(0, len, Source::Late { make, start: 0, total: len });
         extents
     }
 
@@ -188,7 +197,7 @@ impl Source {
                 Ok(())
             }
             Source::File { path, start } => File::open(path)?.read_exact_at(into, *start),
-            Source::Late(_) => Err(io::Error::other("bytes that are not known yet")),
+            Source::Late { .. } => Err(io::Error::other("bytes that are not known yet")),
         }
     }
 }

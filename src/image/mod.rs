@@ -8,6 +8,7 @@
 //! All of it but [`write`] is pure: no file's content is read before the one pass of the writer.
 
 pub mod extents;
+pub mod fat;
 pub mod gpt;
 pub mod layout;
 

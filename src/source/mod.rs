@@ -1,6 +1,15 @@
 //! What a plan asks the outside world for, and how Debian archives answer: data and pure
 //! functions. `fetch` does the talking.
 
+pub mod apt;
+pub mod control;
+pub mod packages;
+pub mod relation;
+pub mod release;
+pub mod resolve;
+pub mod signature;
+pub mod version;
+
 use std::fmt;
 use std::path::PathBuf;
 

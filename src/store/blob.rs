@@ -52,7 +52,10 @@ impl Store {
             return Ok(path);
         }
         let mut partial = Partial::open(self.blob_path(digest).with_extension("part"))?;
-        fetch(&mut partial)?;
+        if let Err(error) = fetch(&mut partial) {
+            partial.remove_if_empty()?;
+            return Err(error);
+        }
         Ok(self.adopt(digest, partial)?)
     }
 
@@ -119,6 +122,11 @@ impl Partial {
         Ok(Partial { file, path, hash, length })
     }
 
+    fn remove_if_empty(&self) -> Result<(), StoreError> {
+        let removed = if self.length == 0 { remove_if_there(&self.path) } else { Ok(()) };
+        removed.map_err(StoreError::on("removing", &self.path))
+    }
+
     /// How many bytes are there.
     pub fn length(&self) -> u64 {
         self.length
@@ -149,15 +157,6 @@ impl Partial {
         self.hash = sha2::Sha256::default();
         self.length = 0;
         Ok(())
-    }
-
-    /// Drops the file, when nobody can go on with it.
-    ///
-    /// # Errors
-    /// When it cannot be removed.
-    pub fn discard(&mut self) -> Result<(), StoreError> {
-        self.restart()?;
-        remove_if_there(&self.path).map_err(StoreError::on("removing", &self.path))
     }
 }
 

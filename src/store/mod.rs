@@ -122,7 +122,11 @@ impl Store {
         let aside = self.dir.join("corrupt").join(name);
         tracing::warn!(path = %path.display(), "a damaged file of the store is made anew");
         let removed = if aside.is_dir() { fs::remove_dir_all(&aside) } else { remove_if_there(&aside) };
-        removed.and_then(|()| fs::rename(path, &aside)).map_err(StoreError::on("moving away", path))
+        match removed.and_then(|()| fs::rename(path, &aside)) {
+            // Another build was faster.
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
+            moved => moved.map_err(StoreError::on("moving away", path)),
+        }
     }
 }
 

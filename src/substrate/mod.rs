@@ -2,7 +2,9 @@
 //! and init stages, and the root file system.
 
 pub mod content;
+pub mod contents;
 pub mod elf;
 pub mod initramfs;
 pub mod modules;
 pub mod rootfs;
+pub mod settings;

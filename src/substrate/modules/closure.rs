@@ -70,6 +70,34 @@ pub fn parse_list(text: &str, file: &str) -> Vec<Wanted> {
     text.lines().enumerate().filter_map(wanted).collect()
 }
 
+/// The modules of a device.
+#[derive(Clone, Debug)]
+pub struct Selection<'a> {
+    /// All that it gets, in load order.
+    pub all: Vec<&'a Module>,
+    /// Those to load at the start, in load order. The others are drivers and what only drivers
+    /// need: they are loaded when hardware asks for them.
+    pub at_start: Vec<&'a Module>,
+}
+
+/// Chooses the modules for a device that wants `wanted`.
+///
+/// # Errors
+/// As for [`closure`].
+pub fn select<'a>(index: &'a Index, wanted: &[Wanted]) -> Result<Selection<'a>, ClosureError> {
+    let at_start: Vec<Wanted> = wanted.iter().filter(|want| !is_driver(index, &want.name)).cloned().collect();
+    Ok(Selection { all: closure(index, wanted)?, at_start: closure(index, &at_start)? })
+}
+
+/// Whether the kernel asks for `name` by itself when it finds hardware: such aliases start with
+/// the name of a bus and a colon. A `devname:` is that of a node in `/dev`.
+fn is_driver(index: &Index, name: &str) -> bool {
+    let is_bus = |alias: &String| alias.contains(':') && !alias.starts_with("devname:");
+    let found = resolve(index, name);
+    let modules: Vec<&Module> = found.iter().filter_map(|name| index.modules.get(*name)).collect();
+    !modules.is_empty() && modules.iter().all(|module| module.info.aliases.iter().any(is_bus))
+}
+
 /// The files that `wanted` need, in an order in which each finds its needs loaded.
 ///
 /// # Errors
@@ -227,7 +255,7 @@ mod tests {
             &[
                 ("ext4", b"depends=mbcache,jbd2\0softdep=pre: crc32c\0alias=fs-ext4\0"),
                 ("jbd2", b"depends=\0softdep=pre: crypto-crc32c\0"),
-                ("mbcache", b""),
+                ("mbcache", b"alias=devname:mbcache\0"),
                 ("crc32c-generic", b"alias=crypto-crc32c\0alias=crc32c\0softdep=pre: sha-for-vax\0"),
                 ("bridge", b"softdep=post: br_filter\0"),
                 ("br-filter", b"depends=bridge\0"),
@@ -259,6 +287,17 @@ mod tests {
             "fs-ext4 # by alias\n\ncore\nnvme-core\npci:v1Bd10sv1sd1bc01sc08i02\n?br-filter\n?absent\n";
         let order = load_order(&sample(), list).unwrap();
         assert_eq!(order, ["crc32c_generic", "mbcache", "jbd2", "ext4", "nvme", "bridge", "br_filter"]);
+    }
+
+    #[test]
+    fn drivers_wait_for_their_hardware() {
+        let index = sample();
+        let selection = select(&index, &parse_list("nvme\nmbcache\next4\ncore\n", "list")).unwrap();
+        let names = |modules: &[&Module]| -> Vec<String> {
+            modules.iter().filter_map(|module| name::of_path(&module.path)).collect()
+        };
+        assert_eq!(names(&selection.all), ["nvme", "mbcache", "crc32c_generic", "jbd2", "ext4"]);
+        assert_eq!(names(&selection.at_start), ["mbcache", "crc32c_generic", "jbd2", "ext4"]);
     }
 
     #[test]

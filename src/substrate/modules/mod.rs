@@ -2,10 +2,12 @@
 
 pub mod closure;
 pub mod index;
+pub mod install;
 pub mod lists;
 pub mod modinfo;
 pub mod name;
 mod trie;
 
-pub use closure::{ClosureError, Wanted, closure, parse_list};
+pub use closure::{ClosureError, Selection, Wanted, closure, parse_list, select};
 pub use index::{Index, IndexError, Module, ModuleDir};
+pub use install::install;

@@ -1,0 +1,168 @@
+//! The command line, as a table of what can be said.
+
+use std::path::PathBuf;
+
+use clap::{Args, Parser, Subcommand};
+
+/// Flashable A/B disk images for the Raspberry Pi and for generic ARM64 machines.
+#[derive(Debug, Parser)]
+#[command(name = "factory", version, about, max_term_width = 100)]
+#[command(after_help = "\
+Exit codes: 0 done, 1 failed, 2 wrong usage, 3 refused for safety, 130 interrupted.
+
+To begin, in an empty directory:
+  factory image --track generic    makes factory-generic.img
+  factory boot factory-generic.img runs it in QEMU")]
+pub struct Cli {
+    /// What to do.
+    #[command(subcommand)]
+    pub command: Command,
+    /// Draw no progress bars and print no summaries.
+    #[arg(long, short, global = true)]
+    pub quiet: bool,
+}
+
+/// What can be done.
+#[derive(Debug, Subcommand)]
+pub enum Command {
+    /// Start a project: write a commented factory.toml.
+    Init(Init),
+    /// Print what would be built, from what. Touches neither network nor disk.
+    Plan(Plan),
+    /// Fill the store with all that the plan needs, and write factory.lock.
+    Fetch(Fetch),
+    /// Make a disk image, and a manifest beside it.
+    Image(Image),
+    /// Show what is on an image or a device: table, file systems, slots, boot state.
+    Inspect(Inspect),
+    /// Run an image in QEMU; its writes are thrown away afterwards.
+    Boot(Boot),
+    /// Print a completion script for a shell.
+    #[command(hide = true)]
+    Completions {
+        /// The shell.
+        shell: clap_complete::Shell,
+    },
+}
+
+/// Where the project is, and which track of it is meant.
+#[derive(Debug, Args)]
+pub struct Project {
+    /// Directory of the project; without a factory.toml the built-in default project is built.
+    #[arg(long, short = 'C', value_name = "DIR", default_value = ".")]
+    pub project: PathBuf,
+    /// Boot chain of the image: generic.
+    #[arg(long, short, value_name = "TRACK")]
+    pub track: Option<String>,
+}
+
+/// How external parts are taken.
+#[derive(Debug, Args)]
+pub struct Sources {
+    /// Take everything from the store; nothing is downloaded.
+    #[arg(long)]
+    pub offline: bool,
+    /// Downloads at the same time.
+    #[arg(long, value_name = "N", default_value_t = 4, value_parser = clap::value_parser!(u8).range(1..=32))]
+    pub jobs: u8,
+}
+
+/// `factory init`
+#[derive(Debug, Args)]
+pub struct Init {
+    /// Directory of the new project.
+    #[arg(default_value = ".")]
+    pub directory: PathBuf,
+}
+
+/// `factory plan`
+#[derive(Debug, Args)]
+pub struct Plan {
+    /// The project.
+    #[command(flatten)]
+    pub project: Project,
+    /// Print the plan as JSON.
+    #[arg(long)]
+    pub json: bool,
+}
+
+/// `factory fetch`
+#[derive(Debug, Args)]
+pub struct Fetch {
+    /// The project.
+    #[command(flatten)]
+    pub project: Project,
+    /// How to fetch.
+    #[command(flatten)]
+    pub sources: Sources,
+    /// Resolve everything anew instead of taking what factory.lock pins.
+    #[arg(long, conflicts_with = "offline")]
+    pub update: bool,
+    /// Print the pins as JSON.
+    #[arg(long)]
+    pub json: bool,
+}
+
+/// `factory image`
+#[derive(Debug, Args)]
+pub struct Image {
+    /// The project.
+    #[command(flatten)]
+    pub project: Project,
+    /// How to fetch.
+    #[command(flatten)]
+    pub sources: Sources,
+    /// File to write [default: NAME-TRACK.img in the project].
+    #[arg(long, short, value_name = "FILE")]
+    pub output: Option<PathBuf>,
+    /// Print the manifest as JSON.
+    #[arg(long)]
+    pub json: bool,
+}
+
+/// `factory inspect`
+#[derive(Debug, Args)]
+pub struct Inspect {
+    /// The image or the device.
+    pub image: PathBuf,
+    /// Print everything as JSON.
+    #[arg(long)]
+    pub json: bool,
+}
+
+/// `factory boot`
+#[derive(Debug, Args)]
+pub struct Boot {
+    /// The image.
+    pub image: PathBuf,
+    /// Keep what the system writes to its disk.
+    #[arg(long)]
+    pub persist: bool,
+    /// Stop, with success, at the first console line that matches.
+    #[arg(long, value_name = "REGEX")]
+    pub until: Option<String>,
+    /// Stop, with failure, after so many seconds [default: 120 with --until or --json, else none].
+    #[arg(long, value_name = "SECONDS")]
+    pub timeout: Option<u64>,
+    /// Stop, with failure, at this many resets.
+    #[arg(long, value_name = "N")]
+    pub max_resets: Option<u32>,
+    /// Write the serial console to a file instead of the terminal.
+    #[arg(long, value_name = "FILE")]
+    pub log: Option<PathBuf>,
+    /// Memory of the machine.
+    #[arg(long, value_name = "SIZE", default_value = "512 MiB")]
+    pub memory: crate::units::Bytes,
+    /// Processors of the machine.
+    #[arg(long, value_name = "N", default_value_t = 1)]
+    pub cpus: u32,
+    /// Start firmware that enforces Secure Boot.
+    #[arg(long)]
+    pub secure_boot: bool,
+    /// Print a time line of stages and how it ended as JSON; the console goes to --log only.
+    #[arg(long)]
+    pub json: bool,
+    /// Further arguments for QEMU, after `--`.
+    #[arg(last = true, value_name = "QEMU-ARGUMENT")]
+    pub qemu: Vec<String>,
+}

@@ -1,0 +1,42 @@
+//! `factory init`: start a project.
+
+use std::fs::{self, OpenOptions};
+use std::io::Write as _;
+use std::process::ExitCode;
+
+use anyhow::Context as _;
+
+use crate::{cli, config, progress};
+
+/// The project file that new projects start with: every field, commented out, with its default.
+const STARTER: &str = include_str!("starter.toml");
+
+pub(super) fn run(arguments: &cli::Init) -> anyhow::Result<ExitCode> {
+    let file = arguments.directory.join(config::FILE);
+    let writing = || format!("writing `{}`", file.display());
+    fs::create_dir_all(&arguments.directory).with_context(writing)?;
+    let mut project = OpenOptions::new().write(true).create_new(true).open(&file).with_context(writing)?;
+    project.write_all(STARTER.as_bytes()).with_context(writing)?;
+    progress::line(&format!("wrote `{}`; next: factory image --track generic", file.display()));
+    Ok(ExitCode::SUCCESS)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::config::Config;
+
+    #[test]
+    fn the_starter_project_is_the_default_project() {
+        assert!(Config::parse(STARTER, config::FILE).is_ok());
+    }
+
+    /// Prose has two number signs; what has one is a field.
+    #[test]
+    fn every_field_of_the_starter_is_known() {
+        let fields = STARTER.lines().filter(|line| !line.starts_with("##"));
+        let project: Vec<&str> = fields.map(|line| line.strip_prefix("# ").unwrap_or(line)).collect();
+        let config = Config::parse(&project.join("\n"), config::FILE).unwrap();
+        assert_eq!(config.rootfs.layer.len(), 2);
+    }
+}

@@ -1,0 +1,123 @@
+//! The commands: each a story of half a screen.
+
+mod boot;
+mod fetch;
+mod image;
+mod init;
+mod inspect;
+mod plan;
+
+use std::io::Write as _;
+use std::process::ExitCode;
+
+use clap::CommandFactory as _;
+use serde::Serialize;
+
+use crate::cli::{self, Cli, Command};
+use crate::interrupt::{self, Interrupted};
+use crate::{plan as planning, progress};
+
+/// Exit code of a run that the user ended.
+const INTERRUPTED: u8 = 130;
+
+/// Does what the command line says.
+///
+/// # Errors
+/// Whatever went wrong, with the steps that led there.
+pub fn run(cli: &Cli) -> anyhow::Result<ExitCode> {
+    interrupt::catch()?;
+    if cli.quiet {
+        progress::silence();
+    }
+    match &cli.command {
+        Command::Init(arguments) => init::run(arguments),
+        Command::Plan(arguments) => plan::run(arguments),
+        Command::Fetch(arguments) => fetch::run(arguments),
+        Command::Image(arguments) => image::run(arguments),
+        Command::Inspect(arguments) => inspect::run(arguments),
+        Command::Boot(arguments) => boot::run(arguments),
+        Command::Completions { shell } => completions(*shell),
+    }
+}
+
+/// Prints an error, and says with which code to exit.
+pub fn report(error: &anyhow::Error) -> ExitCode {
+    let interrupted = error.chain().any(|cause| {
+        let io = cause.downcast_ref::<std::io::Error>().and_then(|error| error.get_ref());
+        cause.is::<Interrupted>() || io.is_some_and(|inner| inner.is::<Interrupted>())
+    });
+    if interrupted {
+        progress::line("interrupted; nothing half-written is left");
+        return ExitCode::from(INTERRUPTED);
+    }
+    progress::line(&describe(error));
+    ExitCode::FAILURE
+}
+
+/// `error: ` and the causes, one a line; a hint stays at the very end.
+fn describe(error: &anyhow::Error) -> String {
+    let mut lines = String::new();
+    let mut hints = String::new();
+    let mut last = String::new();
+    for cause in error.chain() {
+        let text = cause.to_string();
+        let (message, hint) = text.split_once("\n\n").unwrap_or((&text, ""));
+        if message != last {
+            let lead = if lines.is_empty() { "error: " } else { "\n  because: " };
+            lines.extend([lead, message]);
+            message.clone_into(&mut last);
+        }
+        if !hint.is_empty() {
+            hints.extend(["\n\n", hint]);
+        }
+    }
+    lines + &hints
+}
+
+impl From<&cli::Project> for planning::Request {
+    fn from(project: &cli::Project) -> Self {
+        planning::Request { project: project.project.clone(), track: project.track.clone() }
+    }
+}
+
+/// Prints a value for machines, to standard output.
+fn print_json(value: &impl Serialize) -> anyhow::Result<()> {
+    print(&(serde_json::to_string_pretty(value)? + "\n"))
+}
+
+/// Prints text to standard output. A reader that went away is no error.
+fn print(text: &str) -> anyhow::Result<()> {
+    match std::io::stdout().lock().write_all(text.as_bytes()) {
+        Err(error) if error.kind() != std::io::ErrorKind::BrokenPipe => Err(error.into()),
+        _ => Ok(()),
+    }
+}
+
+fn completions(shell: clap_complete::Shell) -> anyhow::Result<ExitCode> {
+    let mut script = Vec::new();
+    clap_complete::generate(shell, &mut Cli::command(), "factory", &mut script);
+    print(&String::from_utf8(script)?)?;
+    Ok(ExitCode::SUCCESS)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_error_lists_its_causes_and_ends_with_the_hint() {
+        #[derive(Debug, thiserror::Error)]
+        #[error("`esp` is too small\n\nhint: make it larger")]
+        struct Inner;
+        let error = anyhow::Error::new(Inner).context("laying out the disk");
+        assert_eq!(
+            describe(&error),
+            "error: laying out the disk\n  because: `esp` is too small\n\nhint: make it larger"
+        );
+    }
+
+    #[test]
+    fn the_command_line_is_consistent() {
+        Cli::command().debug_assert();
+    }
+}

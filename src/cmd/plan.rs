@@ -1,0 +1,81 @@
+//! `factory plan`: print every decision, touch nothing.
+
+use std::fmt::Write as _;
+use std::process::ExitCode;
+
+use serde::Serialize;
+
+use crate::cli;
+use crate::lock::{Lock, Pins};
+use crate::plan::{self, Plan};
+use crate::source::Origin;
+
+/// A plan with what is pinned already.
+#[derive(Serialize)]
+struct Planned<'a> {
+    #[serde(flatten)]
+    plan: &'a Plan,
+    pins: Option<&'a Pins>,
+}
+
+pub(super) fn run(arguments: &cli::Plan) -> anyhow::Result<ExitCode> {
+    let plan = plan::load(&(&arguments.project).into())?;
+    let lock = Lock::read(&plan.lock_file())?;
+    let pins = lock.pins(plan.track.name());
+    if arguments.json {
+        super::print_json(&Planned { plan: &plan, pins })?;
+    } else {
+        super::print(&describe(&plan, pins))?;
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+/// The decisions as aligned lines.
+fn describe(plan: &Plan, pins: Option<&Pins>) -> String {
+    let file = if plan.has_file { "factory.toml" } else { "built-in default, no factory.toml here" };
+    let mut text = String::new();
+    let mut line = |name: &str, value: &str| {
+        let _ = writeln!(text, "{name:<12}{value}");
+    };
+    line("project", &format!("{} {} ({file})", plan.name, plan.version));
+    line("track", plan.track.name());
+    line("output", &plan.default_output().display().to_string());
+    let sizes = [plan.sizes.selector, plan.sizes.system, plan.sizes.system, plan.sizes.data];
+    for (partition, size) in plan.track.partitions().iter().zip(sizes) {
+        line("partition", &format!("{} ({}), {size}", partition.name, partition.format));
+    }
+    line("kernel", &plan.kernel.package);
+    line("cmdline", &plan.kernel.cmdline);
+    line("modules", &plan.substrate.modules.join(" "));
+    line("initramfs", &plan.substrate.to_string());
+    line("rootfs", &plan.rootfs.as_ref().map_or_else(|| "none".to_owned(), ToString::to_string));
+    line("secure boot", if plan.loader.secure_boot { "yes" } else { "no" });
+    for suite in &plan.sources.debian.suites {
+        line("suite", &format!("{} {}", suite.name, suite.components.join(" ")));
+    }
+    for wanted in &plan.sources.wanted {
+        line("part", &format!("{}: {}{}", wanted.name, origin(&wanted.origin), pinned(&wanted.name, pins)));
+    }
+    text
+}
+
+fn origin(origin: &Origin) -> String {
+    match origin {
+        Origin::Package { package, .. } => format!("package {package}"),
+        Origin::Packages { packages, .. } => {
+            format!("packages {} and what they depend on", packages.join(" "))
+        }
+        Origin::Url { url, .. } => url.clone(),
+        Origin::Path { path } => path.display().to_string(),
+    }
+}
+
+fn pinned(wanted: &str, pins: Option<&Pins>) -> String {
+    let Some(pins) = pins else { return ", not pinned yet".to_owned() };
+    let mut versions = pins.pins.iter().filter(|pin| pin.wanted == wanted);
+    match (versions.next(), versions.count()) {
+        (None, _) => ", not pinned yet".to_owned(),
+        (Some(pin), 0) => format!(", pinned {} {}", pin.name, pin.version),
+        (Some(_), more) => format!(", {} pinned", more + 1),
+    }
+}

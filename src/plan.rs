@@ -1,0 +1,323 @@
+//! Every decision of a build, made before anything is done: nothing optional, nothing relative.
+//!
+//! Defaults live here and nowhere else, and so does the only look at the clock's stand-in,
+//! `SOURCE_DATE_EPOCH`.
+
+use std::path::{Path, PathBuf};
+
+use serde::Serialize;
+
+use crate::config::{self, Config, ConfigError, KernelSource, RootfsFormat, Size};
+use crate::identity::BuildId;
+use crate::lock::Pins;
+use crate::source::{Debian, Origin, Sources, Suite, Wanted};
+use crate::substrate::{self, initramfs::Compression};
+use crate::suggest;
+use crate::track::{self, Track};
+
+/// Suite of the archive that parts are taken from when the project names none.
+const SUITE: &str = "trixie";
+/// The only architecture that images are made for.
+const ARCH: &str = "arm64";
+/// Time of images whose parts have no date: the first that FAT can hold, 1980-01-01.
+const FALLBACK_EPOCH: i64 = 315_532_800;
+
+/// What is asked for on the command line.
+#[derive(Clone, Debug)]
+pub struct Request {
+    /// Directory of the project.
+    pub project: PathBuf,
+    /// `--track`
+    pub track: Option<String>,
+}
+
+/// All decisions of a build.
+#[derive(Clone, Serialize)]
+pub struct Plan {
+    /// Directory of the project.
+    #[serde(skip)]
+    pub project: PathBuf,
+    /// Whether a project file was found, or the built-in default project is used.
+    #[serde(skip)]
+    pub has_file: bool,
+    /// The boot chain.
+    #[serde(serialize_with = "track_name")]
+    pub track: &'static dyn Track,
+    /// Name of the product.
+    pub name: String,
+    /// Version of what the slots hold.
+    pub version: String,
+    /// Host name of the device.
+    pub hostname: String,
+    /// What the partitions take.
+    pub sizes: Sizes,
+    /// The kernel.
+    pub kernel: Kernel,
+    /// What every image does after the kernel starts.
+    pub substrate: Substrate,
+    /// The system that is handed over to, if there is one.
+    pub rootfs: Option<Rootfs>,
+    /// What concerns the loader.
+    pub loader: Loader,
+    /// What is taken from outside.
+    pub sources: Sources,
+    /// Time of everything in the image in seconds since 1970, when the environment sets it.
+    pub source_date_epoch: Option<i64>,
+}
+
+/// Sizes of the partitions.
+#[derive(Clone, Copy, Debug, Serialize)]
+pub struct Sizes {
+    /// The partition that is read first.
+    pub selector: Size,
+    /// Each system partition.
+    pub system: Size,
+    /// The data partition.
+    pub data: Size,
+}
+
+/// Decisions about the kernel.
+#[derive(Clone, Debug, Serialize)]
+pub struct Kernel {
+    /// Where it comes from.
+    pub source: KernelSource,
+    /// The package it is in.
+    pub package: String,
+    /// The command line, but for what the loader adds about the slot.
+    pub cmdline: String,
+}
+
+/// Decisions about the substrate.
+#[derive(Clone, Debug, Serialize)]
+pub struct Substrate {
+    /// Modules that are wanted beside the built-in list.
+    pub modules: Vec<String>,
+    /// Whether a payload goes along.
+    pub payload: bool,
+    /// How the initramfs is packed.
+    pub compression: Compression,
+    /// Whether the console gets a root shell.
+    pub shell: bool,
+    /// Whether wired interfaces ask for an address.
+    pub network: bool,
+}
+
+/// Decisions about the root file system.
+#[derive(Clone, Debug, Serialize)]
+pub struct Rootfs {
+    /// File system.
+    pub format: RootfsFormat,
+    /// First program.
+    pub init: String,
+    /// Libraries that may be missing.
+    pub allow_missing: Vec<String>,
+    /// Number of layers; layer `n` is the wanted part `rootfs.n`, from 1.
+    pub layers: usize,
+}
+
+/// Decisions about the loader.
+#[derive(Clone, Copy, Debug, Serialize)]
+pub struct Loader {
+    /// Boot through signed parts only.
+    pub secure_boot: bool,
+    /// Whether files of the project go onto the partition that is read first.
+    pub files: bool,
+}
+
+/// Names of wanted parts.
+pub mod part {
+    /// The kernel package.
+    pub const KERNEL: &str = "kernel";
+    /// The static busybox.
+    pub const BUSYBOX: &str = "busybox";
+    /// The project's payload directory.
+    pub const PAYLOAD: &str = "payload";
+    /// The project's files for the selector partition.
+    pub const SELECTOR: &str = "selector";
+
+    /// Layer `number` of the rootfs, from 1.
+    pub fn layer(number: usize) -> String {
+        format!("rootfs.{number}")
+    }
+}
+
+/// Why there is no plan.
+#[derive(Debug, thiserror::Error)]
+pub enum PlanError {
+    /// The project file is wrong.
+    #[error(transparent)]
+    Config(#[from] ConfigError),
+    /// No track was named.
+    #[error("no track is named\n\nhint: add `--track {first}`, or `track = \"{first}\"` under `[image]`")]
+    NoTrack {
+        /// A track to start with.
+        first: &'static str,
+    },
+    /// The track does not exist.
+    #[error("there is no track `{name}`\n\nhint: {hint}")]
+    UnknownTrack {
+        /// The name that was given.
+        name: String,
+        /// A way out.
+        hint: String,
+    },
+    /// The loader could not pass the command line on.
+    #[error(
+        "the kernel command line has {length} bytes, but this track's loader passes on {most} at the most\n\nhint: shorten `kernel.cmdline`"
+    )]
+    CommandLine {
+        /// Its length in bytes.
+        length: usize,
+        /// The loader's limit.
+        most: usize,
+    },
+    /// `SOURCE_DATE_EPOCH` is no number.
+    #[error("`SOURCE_DATE_EPOCH` is `{0}`, which is no number of seconds since 1970")]
+    Epoch(String),
+}
+
+/// Makes all decisions for the project in a directory. Reads its project file if there is one,
+/// and nothing else.
+///
+/// # Errors
+/// When the project file is wrong, or no known track is named.
+pub fn load(request: &Request) -> Result<Plan, PlanError> {
+    let file = request.project.join(config::FILE);
+    let has_file = file.exists();
+    let config = if has_file { Config::read(&file)? } else { Config::default() };
+    let track = find_track(request.track.as_deref().or(config.image.track.as_deref()))?;
+    let epoch = std::env::var("SOURCE_DATE_EPOCH").ok().filter(|text| !text.is_empty());
+    let source_date_epoch = epoch.map(|text| text.parse().map_err(|_| PlanError::Epoch(text))).transpose()?;
+    let plan = decide(config, track);
+    check_command_line(&plan)?;
+    Ok(Plan { project: request.project.clone(), has_file, source_date_epoch, ..plan })
+}
+
+fn check_command_line(plan: &Plan) -> Result<(), PlanError> {
+    let (length, most) = (plan.kernel.cmdline.len(), plan.track.cmdline_limit());
+    if length > most { Err(PlanError::CommandLine { length, most }) } else { Ok(()) }
+}
+
+fn find_track(name: Option<&str>) -> Result<&'static dyn Track, PlanError> {
+    let first = track::ALL[0].name();
+    let name = name.ok_or(PlanError::NoTrack { first })?;
+    track::ALL.iter().copied().find(|track| track.name() == name).ok_or_else(|| {
+        let names: Vec<&str> = track::ALL.iter().map(|track| track.name()).collect();
+        let hint = match suggest::nearest(name, names.iter().copied()) {
+            Some(near) => format!("did you mean `{near}`?"),
+            None => format!("there is `{}`", names.join("`, `")),
+        };
+        PlanError::UnknownTrack { name: name.to_owned(), hint }
+    })
+}
+
+/// Fills in every default. Pure.
+fn decide(config: Config, track: &'static dyn Track) -> Plan {
+    let name = config.image.name.as_ref().map_or("factory", |name| &name.0).to_owned();
+    let secure_boot = config.generic.secure_boot.unwrap_or(false);
+    let bare = config.rootfs.layer.is_empty();
+    let package = config.kernel.package.clone().unwrap_or_else(|| track.kernel().package);
+    Plan {
+        project: PathBuf::new(),
+        has_file: false,
+        track,
+        version: config.image.version.as_ref().map_or("0.1.0", |version| &version.0).to_owned(),
+        hostname: config.image.hostname.as_ref().map_or(&name, |hostname| &hostname.0).clone(),
+        sizes: Sizes {
+            selector: config.sizes.selector.unwrap_or(Size::Auto),
+            system: config.sizes.system.unwrap_or(Size::Auto),
+            data: config.sizes.data.unwrap_or(Size::Auto),
+        },
+        kernel: Kernel {
+            source: config.kernel.source.unwrap_or(KernelSource::Debian),
+            package: package.clone(),
+            cmdline: command_line(&config.kernel),
+        },
+        substrate: Substrate {
+            modules: config.substrate.modules.clone(),
+            payload: config.substrate.payload.is_some(),
+            compression: config.substrate.compression.unwrap_or(Compression::Zstd),
+            shell: config.substrate.shell.unwrap_or(bare && config.substrate.payload.is_none()),
+            network: config.substrate.network.unwrap_or(bare),
+        },
+        rootfs: (!bare).then(|| Rootfs {
+            format: config.rootfs.format.unwrap_or(RootfsFormat::Ext4),
+            init: config.rootfs.init.clone().unwrap_or_else(|| "/sbin/init".to_owned()),
+            allow_missing: config.rootfs.allow_missing.clone(),
+            layers: config.rootfs.layer.len(),
+        }),
+        loader: Loader { secure_boot, files: config.generic.esp.is_some() },
+        sources: sources(config, track, package, secure_boot),
+        source_date_epoch: None,
+        name,
+    }
+}
+
+/// A panic reboots, so that the tries of a slot under trial count down.
+fn command_line(kernel: &config::Kernel) -> String {
+    let mut words = vec!["panic=10".to_owned()];
+    words.extend(kernel.console.iter().map(|console| format!("console={}", console.0)));
+    words.extend(kernel.cmdline.iter().map(|words| words.0.clone()));
+    words.join(" ")
+}
+
+fn sources(config: Config, track: &dyn Track, kernel: String, secure_boot: bool) -> Sources {
+    let debian = config.sources.debian;
+    let components = debian.components.unwrap_or_else(|| vec!["main".to_owned()]);
+    let suites = debian.suites.unwrap_or_else(|| vec![SUITE.to_owned()]);
+    let mut wanted = track.wanted(&kernel, secure_boot);
+    let directories = [(part::PAYLOAD, config.substrate.payload), (part::SELECTOR, config.generic.esp)];
+    for (name, path) in directories {
+        wanted.extend(path.map(|path| Wanted { name: name.to_owned(), origin: Origin::Path { path } }));
+    }
+    for (number, layer) in (1..).zip(config.rootfs.layer) {
+        let path = layer.tar.or(layer.dir).map(|path| Origin::Path { path });
+        let packages =
+            layer.packages.map(|packages| Origin::Packages { packages, essential: layer.essential });
+        wanted.extend(path.or(packages).map(|origin| Wanted { name: part::layer(number), origin }));
+    }
+    let suites =
+        suites.into_iter().map(|name| Suite { name, components: components.clone(), mirror: None }).collect();
+    let debian = Debian { mirror: debian.mirror, suites, arch: ARCH.to_owned(), keyring: debian.keyring };
+    Sources { debian, wanted }
+}
+
+impl Plan {
+    /// Path of the project's lock.
+    pub fn lock_file(&self) -> PathBuf {
+        self.project.join(crate::lock::FILE)
+    }
+
+    /// Where the image goes when the command line does not say.
+    pub fn default_output(&self) -> PathBuf {
+        self.project.join(format!("{}-{}.img", self.name, self.track.name()))
+    }
+
+    /// A path of the project file, seen from where the program runs.
+    pub fn path(&self, relative: &Path) -> PathBuf {
+        self.project.join(relative)
+    }
+
+    /// The id of the build that this plan leads to with these parts, described in `parts`.
+    ///
+    /// # Panics
+    /// Never: a plan is plain data.
+    pub fn build_id(&self, parts: &[u8]) -> BuildId {
+        let mut decisions = serde_json::to_value(self).expect("a plan is plain data");
+        // Where parts come from is no part of what they are.
+        decisions.as_object_mut().and_then(|fields| fields.remove("sources"));
+        let version = env!("CARGO_PKG_VERSION").as_bytes();
+        let device_files = [self.track.device_files(), substrate::device_files()].concat();
+        BuildId::of(&[version, decisions.to_string().as_bytes(), parts, &device_files])
+    }
+
+    /// Time of everything in the image: `SOURCE_DATE_EPOCH`, else the newest date in the lock.
+    pub fn epoch(&self, pins: &Pins) -> i64 {
+        self.source_date_epoch.or(pins.newest()).unwrap_or(FALLBACK_EPOCH)
+    }
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde's signature")]
+fn track_name<S: serde::Serializer>(track: &&'static dyn Track, serializer: S) -> Result<S::Ok, S::Error> {
+    serializer.serialize_str(track.name())
+}

@@ -1,0 +1,147 @@
+//! UEFI -> GRUB -> kernel and initramfs, on any arm64 machine with UEFI firmware.
+//!
+//! ```text
+//!   GPT | 1 esp (FAT)               | 2 system-a (ext4)      | 3 system-b | 4 data (ext4) | GPT
+//!       | EFI/BOOT/BOOTAA64.EFI     | Image                  | the same   | state, overlay|
+//!       | EFI/factory/grub.cfg      | initramfs.img          |            |               |
+//!       | EFI/factory/grubenv       | slot.env  slot.json    |            |               |
+//!       | EFI/factory/grubenv.spare | rootfs.ext4 (optional) |            |               |
+//! ```
+
+use std::sync::LazyLock;
+
+use bootenv::{Slot, grub};
+
+use super::{Format, Ingredients, Partition, Track};
+use crate::firmware::{self, Part, Parts};
+use crate::image::extents::Extents;
+use crate::image::layout::{PartitionType, Role, Scheme};
+use crate::plan::part;
+use crate::source::{Origin, Wanted};
+use crate::tree::FileTree;
+use crate::units::Bytes;
+
+/// The track of UEFI machines.
+pub struct Generic;
+
+const GRUB_CFG: &str = include_str!("../../tracks/generic/grub.cfg");
+const GRUB_STUB: &str = include_str!("../../tracks/generic/grub-stub.cfg");
+/// Where firmware looks for a loader when nothing tells it otherwise (UEFI 2.10, section 3.5.1.1).
+const LOADER: &str = "EFI/BOOT/BOOTAA64.EFI";
+/// What shim starts, beside itself.
+const SHIM_LOADS: &str = "EFI/BOOT/grubaa64.efi";
+/// Where the archive's prebuilt GRUB looks for its script.
+const STUB: &str = "EFI/debian/grub.cfg";
+
+const GRUB: &str = "grub";
+const GRUB_SIGNED: &str = "grub-signed";
+const SHIM: &str = "shim";
+
+static PARTS: LazyLock<Parts> = LazyLock::new(|| {
+    firmware::parse(include_str!("../../firmware/generic.toml")).expect("`firmware/generic.toml` is tested")
+});
+
+const PARTITIONS: [Partition; 4] = [
+    Partition {
+        role: Role::Selector,
+        name: "esp",
+        kind: PartitionType::Esp,
+        format: Format::Fat,
+        label: "ESP",
+        least: Bytes::mib(64),
+    },
+    system(Slot::A, "system-a"),
+    system(Slot::B, "system-b"),
+    Partition {
+        role: Role::Data,
+        name: "data",
+        kind: PartitionType::Linux,
+        format: Format::Ext4,
+        label: "data",
+        least: Bytes::mib(256),
+    },
+];
+
+const fn system(slot: Slot, name: &'static str) -> Partition {
+    Partition {
+        role: Role::System(slot),
+        name,
+        kind: PartitionType::Linux,
+        format: Format::Ext4,
+        label: "system",
+        least: Bytes::mib(64),
+    }
+}
+
+/// Parts of the loader: the first is started by the firmware.
+const fn loaders(secure_boot: bool) -> &'static [&'static str] {
+    if secure_boot { &[SHIM, GRUB_SIGNED] } else { &[GRUB] }
+}
+
+impl Track for Generic {
+    fn name(&self) -> &'static str {
+        "generic"
+    }
+
+    fn scheme(&self) -> Scheme {
+        Scheme::Gpt
+    }
+
+    fn partitions(&self) -> &'static [Partition] {
+        &PARTITIONS
+    }
+
+    fn kernel(&self) -> Part {
+        PARTS[part::KERNEL].clone()
+    }
+
+    fn wanted(&self, kernel: &str, secure_boot: bool) -> Vec<Wanted> {
+        let package = |name: &str, package: &str, follow: Option<String>| Wanted {
+            name: name.to_owned(),
+            origin: Origin::Package { package: package.to_owned(), follow },
+        };
+        let mut wanted = vec![package(part::KERNEL, kernel, self.kernel().follow)];
+        let plain = [part::BUSYBOX].iter().chain(loaders(secure_boot));
+        wanted.extend(plain.map(|name| package(name, &PARTS[*name].package, None)));
+        wanted
+    }
+
+    fn members(&self, secure_boot: bool) -> Vec<(&'static str, String)> {
+        let names = [part::BUSYBOX].into_iter().chain(loaders(secure_boot).iter().copied());
+        names.filter_map(|name| PARTS[name].member.clone().map(|member| (name, member))).collect()
+    }
+
+    fn slot(&self, ingredients: &Ingredients<'_>) -> FileTree {
+        let mut tree = FileTree::new();
+        tree.file(grub::KERNEL, 0o644, ingredients.kernel.clone());
+        tree.file(grub::INITRAMFS, 0o644, ingredients.initramfs.clone());
+        let env = grub::slot_env(ingredients.cmdline).expect("the plan checked the length");
+        tree.file(grub::SLOT_ENV, 0o644, Extents::bytes(env));
+        if let Some((name, content)) = &ingredients.rootfs {
+            tree.file(name, 0o644, content.clone());
+        }
+        tree
+    }
+
+    fn selector(&self, ingredients: &Ingredients<'_>) -> FileTree {
+        let mut tree = FileTree::new();
+        for (name, path) in loaders(ingredients.secure_boot).iter().zip([LOADER, SHIM_LOADS]) {
+            let (file, size) = (ingredients.members)(name);
+            tree.file(path, 0o644, Extents::file(file, 0, size));
+        }
+        tree.file(STUB, 0o644, Extents::bytes(GRUB_STUB.as_bytes()));
+        tree.file(&format!("{}/grub.cfg", grub::DIRECTORY), 0o644, Extents::bytes(GRUB_CFG.as_bytes()));
+        for path in [grub::GRUBENV, grub::GRUBENV_SPARE] {
+            tree.file(path, 0o644, Extents::bytes(grub::GrubState::initial().encode()));
+        }
+        tree
+    }
+
+    fn cmdline_limit(&self) -> usize {
+        grub::CMDLINE_LIMIT
+    }
+
+    fn device_files(&self) -> Vec<u8> {
+        [GRUB_CFG, "\0", GRUB_STUB].concat().into_bytes()
+    }
+}

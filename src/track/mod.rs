@@ -1,0 +1,93 @@
+//! Tracks: what differs between boot chains, up to the moment the kernel starts.
+//!
+//! A track never knows another one. It says which parts it wants, which partitions there are, and
+//! dresses two trees: the slot's and the selector's.
+
+pub mod generic;
+
+use std::path::PathBuf;
+
+use crate::firmware::Part;
+use crate::image::extents::Extents;
+use crate::image::layout::{PartitionType, Role, Scheme};
+use crate::source::Wanted;
+use crate::tree::FileTree;
+use crate::units::Bytes;
+
+/// All tracks. A new one is a file, a row here, and a directory under `tracks/`.
+pub const ALL: &[&dyn Track] = &[&generic::Generic];
+
+/// A boot chain.
+pub trait Track: Sync {
+    /// The name on the command line.
+    fn name(&self) -> &'static str;
+
+    /// Format of the partition table.
+    fn scheme(&self) -> Scheme;
+
+    /// The partitions, in order.
+    fn partitions(&self) -> &'static [Partition];
+
+    /// Where the kernel comes from unless the project says otherwise.
+    fn kernel(&self) -> Part;
+
+    /// What is needed from outside up to the moment the kernel starts, and for the substrate.
+    fn wanted(&self, kernel: &str, secure_boot: bool) -> Vec<Wanted>;
+
+    /// The parts of which one file is taken, with that file's path in the package.
+    fn members(&self, secure_boot: bool) -> Vec<(&'static str, String)>;
+
+    /// The tree of a slot, but for its `slot.json`: the same for A and B.
+    fn slot(&self, ingredients: &Ingredients<'_>) -> FileTree;
+
+    /// The tree of the partition that is read first.
+    fn selector(&self, ingredients: &Ingredients<'_>) -> FileTree;
+
+    /// Longest kernel command line, in bytes, beside what the loader adds.
+    fn cmdline_limit(&self) -> usize;
+
+    /// The bytes of this program that end up on the device, to be part of a build's identity.
+    fn device_files(&self) -> Vec<u8>;
+}
+
+/// A partition of a track: a row of its table.
+#[derive(Clone, Copy, Debug)]
+pub struct Partition {
+    /// What it is for.
+    pub role: Role,
+    /// Its name in the partition table.
+    pub name: &'static str,
+    /// What the partition table says it holds.
+    pub kind: PartitionType,
+    /// What it is formatted with.
+    pub format: Format,
+    /// The volume's label.
+    pub label: &'static str,
+    /// Smallest size that is chosen automatically.
+    pub least: Bytes,
+}
+
+/// A file system that partitions are formatted with.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Format {
+    /// FAT32, or FAT16 where the partition is too small for it.
+    Fat,
+    /// ext4.
+    Ext4,
+}
+
+/// What trees are dressed from.
+pub struct Ingredients<'a> {
+    /// The kernel's image.
+    pub kernel: Extents,
+    /// The packed initramfs.
+    pub initramfs: Extents,
+    /// The root file system with its name in the slot, if there is one.
+    pub rootfs: Option<(&'static str, Extents)>,
+    /// The kernel command line, but for what the loader adds.
+    pub cmdline: &'a str,
+    /// Boot through signed parts only.
+    pub secure_boot: bool,
+    /// The track's own files from outside, by the name of their part, with their size.
+    pub members: &'a dyn Fn(&str) -> (PathBuf, u64),
+}

@@ -1,0 +1,151 @@
+//! Images as a user gets them, booted in QEMU through real firmware, GRUB and kernel.
+//!
+//! Parts come from the archive that the host uses, through the user's store; the serial console of
+//! every boot is kept in `target/boot-logs`.
+
+mod fallback;
+mod rootfs;
+mod start;
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Output};
+
+use serde_json::Value;
+
+/// How long one boot may take on a slow and busy machine, in seconds. A usual one takes 5.
+const PATIENCE: &str = "240";
+
+/// Offset of the ESP, the first partition.
+const ESP: &str = "1M";
+
+/// A project in a directory of its own, with its image.
+struct Project {
+    dir: tempfile::TempDir,
+}
+
+impl Project {
+    /// A project with these files, of which `factory.toml` is one or missing.
+    fn new(files: &[(&str, &str)]) -> Self {
+        let dir = tempfile::tempdir().unwrap();
+        for (name, text) in files {
+            let path = dir.path().join(name);
+            fs::create_dir_all(path.parent().unwrap()).unwrap();
+            fs::write(path, text).unwrap();
+        }
+        Project { dir }
+    }
+
+    fn path(&self, name: &str) -> PathBuf {
+        self.dir.path().join(name)
+    }
+
+    /// Builds the image.
+    fn image(&self) -> Image {
+        let path = self.path("disk.img");
+        let project = self.dir.path().to_str().unwrap();
+        factory(&["image", "--track", "generic", "-C", project, "-o", path.to_str().unwrap()]);
+        Image { path }
+    }
+}
+
+/// A disk image on its way through life.
+struct Image {
+    path: PathBuf,
+}
+
+impl Image {
+    fn str(&self) -> &str {
+        self.path.to_str().unwrap()
+    }
+
+    /// A copy of its own, holes kept.
+    fn copy(&self, name: &str) -> Image {
+        let path = self.path.with_file_name(name);
+        tool("cp", &["--sparse=always", self.str(), path.to_str().unwrap()]);
+        Image { path }
+    }
+
+    /// Boots until a line matches, and returns the report. What the system writes stays.
+    fn boot(&self, until: &str) -> Value {
+        self.run(&["--persist", "--until", until])
+    }
+
+    /// Boots with these arguments, and returns the report.
+    fn run(&self, arguments: &[&str]) -> Value {
+        let log = log_file(&self.path);
+        let mut all =
+            vec!["boot", self.str(), "--json", "--timeout", PATIENCE, "--log", log.to_str().unwrap()];
+        all.extend(arguments);
+        let output = factory(&all);
+        serde_json::from_slice(&output.stdout).unwrap()
+    }
+
+    /// Sets variables of a grubenv on the ESP with GRUB's own tool.
+    fn set_grubenv(&self, variables: &[&str]) {
+        let file = self.path.with_extension("grubenv");
+        self.read_esp("EFI/factory/grubenv", &file);
+        tool("grub-editenv", &[&[file.to_str().unwrap(), "set"], variables].concat());
+        self.write_esp(&file, "EFI/factory/grubenv");
+    }
+
+    /// GRUB's own view of the state.
+    fn grubenv(&self) -> String {
+        let file = self.path.with_extension("grubenv");
+        self.read_esp("EFI/factory/grubenv", &file);
+        String::from_utf8(tool("grub-editenv", &[file.to_str().unwrap(), "list"]).stdout).unwrap()
+    }
+
+    fn read_esp(&self, name: &str, into: &Path) {
+        let esp = format!("{}@@{ESP}", self.str());
+        tool("mcopy", &["-n", "-o", "-i", &esp, &format!("::{name}"), into.to_str().unwrap()]);
+    }
+
+    fn write_esp(&self, from: &Path, name: &str) {
+        let esp = format!("{}@@{ESP}", self.str());
+        tool("mcopy", &["-o", "-i", &esp, from.to_str().unwrap(), &format!("::{name}")]);
+    }
+
+    /// Changes the file system of a partition with debugfs.
+    fn debugfs(&self, partition: usize, request: &str) {
+        let table = tool("sfdisk", &["--json", self.str()]);
+        let table: Value = serde_json::from_slice(&table.stdout).unwrap();
+        let start = table["partitiontable"]["partitions"][partition - 1]["start"].as_u64().unwrap();
+        let device = format!("{}?offset={}", self.str(), start * 512);
+        tool("debugfs", &["-w", "-R", request, &device]);
+    }
+}
+
+/// The marker that init printed in the last boot of a report.
+fn marker(report: &Value) -> &Value {
+    &report["boots"].as_array().unwrap().last().unwrap()["marker"]
+}
+
+/// Runs `factory`, which must succeed.
+fn factory(arguments: &[&str]) -> Output {
+    tool(env!("CARGO_BIN_EXE_factory"), arguments)
+}
+
+/// Runs a program, which must be there and succeed.
+fn tool(program: &str, arguments: &[&str]) -> Output {
+    let path = format!("{}:/usr/sbin:/sbin", std::env::var("PATH").unwrap());
+    let output =
+        Command::new(program).args(arguments).env("PATH", path).env("MTOOLS_SKIP_CHECK", "1").output();
+    let output =
+        output.unwrap_or_else(|error| panic!("`{program}` does not start ({error}); run .ci/setup --tests"));
+    let said = String::from_utf8_lossy(&output.stderr);
+    assert!(output.status.success(), "{program} {arguments:?} ended with {}:\n{said}", output.status);
+    output
+}
+
+/// A new file in `target/boot-logs` for the console of one boot.
+fn log_file(image: &Path) -> PathBuf {
+    use std::sync::atomic::{AtomicU32, Ordering};
+    static COUNT: AtomicU32 = AtomicU32::new(0);
+    let dir = Path::new(env!("CARGO_TARGET_TMPDIR")).join("boot-logs");
+    fs::create_dir_all(&dir).unwrap();
+    let number = COUNT.fetch_add(1, Ordering::Relaxed);
+    let name = image.file_stem().unwrap().to_string_lossy().into_owned();
+    let test = std::thread::current().name().unwrap_or("boot").replace("::", "-");
+    dir.join(format!("{test}-{number:02}-{name}.log"))
+}
