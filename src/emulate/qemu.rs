@@ -20,6 +20,8 @@ use std::path::Path;
 use std::process::{Child, ExitStatus, Stdio};
 use std::time::{Duration, Instant};
 
+use rustix::fs::{MemfdFlags, memfd_create};
+
 use super::firmware::Firmware;
 use super::qmp::{Command, Qmp};
 use super::source::{Format, Source};
@@ -95,6 +97,11 @@ fn drive(options: &str, file: &Path) -> OsString {
     OsString::from_vec(text)
 }
 
+/// A file without a name and without a file system, so a wrong `TMPDIR` cannot spoil it.
+fn memory_file() -> io::Result<File> {
+    Ok(File::from(memfd_create("qemu-messages", MemfdFlags::CLOEXEC)?))
+}
+
 /// A running QEMU. It ends when this is dropped.
 #[derive(Debug)]
 pub(super) struct Machine {
@@ -109,8 +116,7 @@ pub(super) struct Machine {
 impl Machine {
     /// Starts QEMU with its machine stopped: [`Command::Continue`] sets it going.
     pub(super) fn start(arguments: &[OsString]) -> Result<Machine, BootError> {
-        let channels =
-            || -> io::Result<_> { Ok((UnixStream::pair()?, UnixStream::pair()?, tempfile::tempfile()?)) };
+        let channels = || -> io::Result<_> { Ok((UnixStream::pair()?, UnixStream::pair()?, memory_file()?)) };
         let (control, console, messages) = channels().map_err(BootError::Channel)?;
         let streams = [
             Stdio::from(OwnedFd::from(control.1)),
