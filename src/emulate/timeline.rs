@@ -1,5 +1,7 @@
 //! What the console says about how far a boot has come.
 
+use std::fmt;
+
 use serde::Serialize;
 
 /// A step on the way up, in the order in which they are reached.
@@ -20,6 +22,20 @@ pub enum Stage {
     Panic,
     /// The watchdog expired.
     Watchdog,
+}
+
+impl fmt::Display for Stage {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Stage::Firmware => "firmware",
+            Stage::Loader => "loader",
+            Stage::Kernel => "kernel",
+            Stage::Init => "init",
+            Stage::Up => "up",
+            Stage::Panic => "panic",
+            Stage::Watchdog => "watchdog",
+        })
+    }
 }
 
 /// The texts that tell a stage. Its first line in a boot is an event, later ones are not.

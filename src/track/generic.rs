@@ -12,7 +12,7 @@ use std::sync::LazyLock;
 
 use bootenv::{Slot, grub};
 
-use super::{Format, Ingredients, Partition, Track};
+use super::{Format, Ingredients, Member, Partition, Track};
 use crate::firmware::{self, Part, Parts};
 use crate::image::extents::Extents;
 use crate::image::layout::{PartitionType, Role, Scheme};
@@ -126,7 +126,7 @@ impl Track for Generic {
     fn selector(&self, ingredients: &Ingredients<'_>) -> FileTree {
         let mut tree = FileTree::new();
         for (name, path) in loaders(ingredients.secure_boot).iter().zip([LOADER, SHIM_LOADS]) {
-            let (file, size) = (ingredients.members)(name);
+            let Member { path: file, size } = (ingredients.members)(name);
             tree.file(path, 0o644, Extents::file(file, 0, size));
         }
         tree.file(STUB, 0o644, Extents::bytes(GRUB_STUB.as_bytes()));

@@ -88,6 +88,15 @@ pub struct Ingredients<'a> {
     pub cmdline: &'a str,
     /// Boot through signed parts only.
     pub secure_boot: bool,
-    /// The track's own files from outside, by the name of their part, with their size.
-    pub members: &'a dyn Fn(&str) -> (PathBuf, u64),
+    /// The files that the track takes out of parts, by the name of their part.
+    pub members: &'a dyn Fn(&str) -> Member,
+}
+
+/// A file that was taken out of a part.
+#[derive(Clone, Debug)]
+pub struct Member {
+    /// Where it is.
+    pub path: PathBuf,
+    /// Its length in bytes.
+    pub size: u64,
 }
