@@ -2,6 +2,9 @@
 
 use std::io::{self, BufRead, BufReader, Read};
 
+/// What an xz archive may ask for to be unpacked, in KiB: four times what `xz -9` does.
+const XZ_MEMORY: u32 = 256 << 10;
+
 /// How an archive is packed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Packing {
@@ -36,9 +39,19 @@ pub fn unpack<'a>(packed: impl Read + Send + 'a) -> io::Result<Box<dyn Read + Se
     Ok(match Packing::detect(packed.fill_buf()?) {
         Packing::Plain => Box::new(packed),
         Packing::Gzip => Box::new(flate2::bufread::MultiGzDecoder::new(packed)),
-        Packing::Xz => Box::new(lzma_rust2::XzReader::new(packed, true)),
+        Packing::Xz => Box::new(Xz(lzma_rust2::XzReader::new_mem_limit(packed, true, XZ_MEMORY))),
         Packing::Zstd => Box::new(zstd::stream::read::Decoder::with_buffer(packed)?),
     })
+}
+
+/// The reader of xz takes it for the end of a block when it is asked for nothing; this does not
+/// ask it.
+struct Xz<R: Read>(lzma_rust2::XzReader<R>);
+
+impl<R: Read> Read for Xz<R> {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        if buffer.is_empty() { Ok(0) } else { self.0.read(buffer) }
+    }
 }
 
 /// A reader that fails when there is more than there should be: a bomb, or damage.
@@ -63,5 +76,93 @@ impl<R: Read> Read for Limited<R> {
             io::Error::new(io::ErrorKind::InvalidData, format!("it unpacks to more than {limit}"))
         })?;
         Ok(count)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io::Write;
+    use std::process::{Command, Stdio};
+
+    use super::*;
+
+    const TEXT: &[u8] = b"some text, some text, some text";
+
+    /// What `program` makes of the text.
+    fn pack(program: &str, arguments: &[&str], content: &[u8]) -> Vec<u8> {
+        let mut command = Command::new(program);
+        let mut child = command
+            .args(arguments)
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .spawn()
+            .unwrap_or_else(|error| panic!("`{program}` is needed: {error}"));
+        child.stdin.take().unwrap().write_all(content).unwrap();
+        child.wait_with_output().unwrap().stdout
+    }
+
+    fn unpack_all(packed: &[u8]) -> io::Result<Vec<u8>> {
+        let mut content = Vec::new();
+        unpack(packed)?.read_to_end(&mut content)?;
+        Ok(content)
+    }
+
+    #[test]
+    fn what_the_tools_pack_is_unpacked() {
+        assert_eq!(unpack_all(TEXT).unwrap(), TEXT);
+        for (program, arguments) in [("gzip", &["-c"][..]), ("xz", &["-c"]), ("zstd", &["-c", "-q"])] {
+            let packed = pack(program, arguments, TEXT);
+            assert_ne!(packed, TEXT);
+            assert_eq!(unpack_all(&packed).unwrap(), TEXT, "{program}");
+            let twice = [packed.clone(), packed].concat();
+            assert_eq!(unpack_all(&twice).unwrap(), TEXT.repeat(2), "{program}, two in a row");
+        }
+    }
+
+    #[test]
+    fn cut_and_damaged_archives_are_errors() {
+        for (program, arguments) in
+            [("gzip", &["-c"][..]), ("xz", &["-c"]), ("zstd", &["-c", "-q", "--check"])]
+        {
+            let packed = pack(program, arguments, TEXT);
+            for cut in 8..packed.len() {
+                assert!(unpack_all(&packed[..cut]).is_err(), "{program} cut at {cut}");
+            }
+            let mut flipped = packed.clone();
+            let middle = packed.len() / 2;
+            flipped[middle] ^= 0x10;
+            assert!(unpack_all(&flipped).is_err(), "{program} with a flipped bit");
+        }
+    }
+
+    #[test]
+    fn xz_is_asked_for_nothing_without_harm() {
+        let packed = pack("xz", &["-c"], TEXT);
+        let mut reader = unpack(&packed[..]).unwrap();
+        let mut half = [0; 10];
+        reader.read_exact(&mut half).unwrap();
+        assert_eq!(reader.read(&mut []).unwrap(), 0);
+        let mut rest = Vec::new();
+        reader.read_to_end(&mut rest).unwrap();
+        assert_eq!(rest, &TEXT[10..]);
+    }
+
+    #[test]
+    fn archives_that_want_too_much_memory_are_refused() {
+        let packed = pack("xz", &["-c", "--lzma2=dict=1GiB"], TEXT);
+        let error = unpack_all(&packed).unwrap_err();
+        assert!(error.to_string().contains("mem_limit"), "{error}");
+    }
+
+    #[test]
+    fn a_bomb_is_stopped_at_its_limit() {
+        let packed = pack("xz", &["-c"], &vec![0; 1 << 20]);
+        let limited = |limit| {
+            let mut content = Vec::new();
+            let result = Limited::new(unpack(&packed[..]).unwrap(), limit).read_to_end(&mut content);
+            result.map(|_| content.len()).map_err(|error| error.to_string())
+        };
+        assert_eq!(limited(1 << 20), Ok(1 << 20));
+        assert_eq!(limited(1 << 19), Err("it unpacks to more than 512 KiB".to_owned()));
     }
 }

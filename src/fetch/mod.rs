@@ -13,10 +13,12 @@ pub mod host;
 pub mod http;
 mod local;
 mod parallel;
+pub mod unpack;
 
 use std::collections::BTreeMap;
 use std::io;
 use std::path::{Path, PathBuf};
+use std::sync::OnceLock;
 
 use crate::digest::Sha256;
 use crate::interrupt::Interrupted;
@@ -230,7 +232,7 @@ pub fn all_from(
         sources,
         store,
         options,
-        client: Client::new(host.patience)?,
+        client: OnceLock::new(),
         is_locked: locked.is_some() && !options.update,
     };
     let mut pins = match locked.filter(|_| fetch.is_locked) {
@@ -258,7 +260,8 @@ struct Fetch<'a> {
     sources: &'a Sources,
     store: &'a Store,
     options: &'a Options,
-    client: Client,
+    /// Made when it is first needed, as it reads the system's certificates.
+    client: OnceLock<Client>,
     is_locked: bool,
 }
 
@@ -288,8 +291,16 @@ impl Fetch<'_> {
             (false, _) => Ok(None),
             (true, Options { offline: true, update: true, .. }) => Err(FetchError::OfflineUpdate),
             (true, Options { offline: true, .. }) => Err(FetchError::OfflineUnlocked),
-            (true, _) => Resolver::new(self.sources, self.host, &self.client, self.store).map(Some),
+            (true, _) => Resolver::new(self.sources, self.host, self.client()?, self.store).map(Some),
         }
+    }
+
+    fn client(&self) -> Result<&Client, HttpError> {
+        if let Some(client) = self.client.get() {
+            return Ok(client);
+        }
+        let client = Client::new(self.host.patience)?;
+        Ok(self.client.get_or_init(|| client))
     }
 
     fn parts(&self, pins: &Pins) -> Result<Parts, FetchError> {
@@ -320,7 +331,7 @@ impl Fetch<'_> {
             let size = Some(pin.size).filter(|size| *size > 0);
             let expected = Expected { size, sha256: pin.sha256 };
             let label = format!("{} {}", pin.name, pin.version.as_deref().unwrap_or_default());
-            self.client.download(&url, expected, &label, partial).map_err(|error| self.gone(pin, error))
+            self.client()?.download(&url, expected, &label, partial).map_err(|error| self.gone(pin, error))
         })?;
         let metadata = path.metadata().map_err(|source| FetchError::Read { path: path.clone(), source })?;
         Ok(Part { pin: Pin { size: metadata.len(), ..pin.clone() }, path })

@@ -161,6 +161,8 @@ impl Universe {
             .filter(|(distance, _)| *distance <= limit)
             .collect();
         near.sort_unstable();
+        let best = near.first().map_or(0, |(distance, _)| *distance);
+        near.retain(|(distance, _)| *distance <= best + 1);
         near.into_iter().take(3).map(|(_, other)| other.to_owned()).collect()
     }
 }

@@ -140,15 +140,12 @@ impl DerivedDir {
     pub fn file<E: From<StoreError>>(
         &mut self,
         name: &str,
-        fill: impl FnOnce(&mut dyn Write) -> Result<(), E>,
+        fill: impl FnOnce(&mut Output) -> Result<(), E>,
     ) -> Result<(), E> {
         debug_assert!(!name.contains('/') && name != MANIFEST);
-        let path = self.dir.join(name);
-        let file = File::create(&path).map_err(StoreError::on("making", &path))?;
-        let mut hashing = Hashing { file: BufWriter::with_capacity(256 << 10, file), hash: <_>::default() };
-        fill(&mut hashing)?;
-        let made = hashing.finish().map_err(StoreError::on("writing", &path))?;
-        self.made.insert(name.to_owned(), made);
+        let mut output = Output::create(self.dir.join(name))?;
+        fill(&mut output)?;
+        self.made.insert(name.to_owned(), output.finish()?);
         Ok(())
     }
 
@@ -161,25 +158,41 @@ impl DerivedDir {
     }
 }
 
-/// A file that hashes what is written to it.
-struct Hashing {
+/// A derived file while it is written.
+#[derive(Debug)]
+pub struct Output {
+    path: PathBuf,
     file: BufWriter<File>,
     hash: sha2::Sha256,
 }
 
-impl Hashing {
-    fn finish(self) -> io::Result<Made> {
-        let file = self.file.into_inner()?;
-        let metadata = file.metadata()?;
+impl Output {
+    fn create(path: PathBuf) -> Result<Self, StoreError> {
+        let file = File::create(&path).map_err(StoreError::on("making", &path))?;
+        Ok(Output { path, file: BufWriter::with_capacity(256 << 10, file), hash: sha2::Sha256::default() })
+    }
+
+    /// Adds `bytes` at the end.
+    ///
+    /// # Errors
+    /// When they cannot be written.
+    pub fn append(&mut self, bytes: &[u8]) -> Result<(), StoreError> {
+        self.hash.update(bytes);
+        self.file.write_all(bytes).map_err(StoreError::on("writing", &self.path))
+    }
+
+    fn finish(self) -> Result<Made, StoreError> {
+        let finished = self.file.into_inner().map_err(io::IntoInnerError::into_error);
+        let metadata = finished.and_then(|file| file.metadata());
+        let metadata = metadata.map_err(StoreError::on("writing", &self.path))?;
         Ok(Made { size: metadata.len(), sha256: Sha256::finish(self.hash), stamp: Stamp::of(&metadata) })
     }
 }
 
-impl Write for Hashing {
+impl Write for Output {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        let count = self.file.write(bytes)?;
-        self.hash.update(&bytes[..count]);
-        Ok(count)
+        self.append(bytes)?;
+        Ok(bytes.len())
     }
 
     fn flush(&mut self) -> io::Result<()> {

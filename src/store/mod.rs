@@ -28,7 +28,7 @@ use rustix::io::Errno;
 use crate::digest::Sha256;
 use crate::interrupt::{self, Interrupted};
 pub use blob::Partial;
-pub use derived::{Derived, DerivedDir, StoredFile};
+pub use derived::{Derived, DerivedDir, Output, StoredFile};
 
 /// How often the lock of another build is tried.
 const LOCK_POLL: Duration = Duration::from_millis(100);

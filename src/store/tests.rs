@@ -83,11 +83,7 @@ fn of_many_at_once_one_fetches() {
 fn make(store: &Store, count: &mut usize) -> Derived {
     let make = |dir: &mut DerivedDir| -> Result<(), StoreError> {
         *count += 1;
-        let write = |bytes: &'static [u8]| {
-            move |out: &mut dyn io::Write| {
-                out.write_all(bytes).map_err(StoreError::on("writing", Path::new("x")))
-            }
-        };
+        let write = |bytes: &'static [u8]| move |out: &mut Output| out.append(bytes);
         dir.file("a", write(b"one"))?;
         dir.file("b", write(b"two"))
     };

@@ -294,8 +294,11 @@ impl<S: Stream> Read for Members<S> {
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
         let left = self.content_end.saturating_sub(self.at);
         let room = buffer.len().min(usize::try_from(left).unwrap_or(usize::MAX));
+        if room == 0 {
+            return Ok(0);
+        }
         let count = self.stream.read(&mut buffer[..room])?;
-        if count == 0 && room > 0 {
+        if count == 0 {
             return Err(io::Error::new(io::ErrorKind::UnexpectedEof, TarError::Truncated { at: self.at }));
         }
         self.at += count as u64;

@@ -1,0 +1,308 @@
+//! Takes parts apart: once, and into the store.
+
+use std::collections::BTreeMap;
+use std::fs::File;
+use std::io::{self, Read};
+use std::os::unix::fs::FileExt;
+use std::path::{Path, PathBuf};
+
+use super::{Part, parallel};
+use crate::archive::compress::{self, Limited, Packing};
+use crate::archive::deb::{self, DebError, Section};
+use crate::archive::tar::{self, Entry, Forward, Kind, TarError};
+use crate::digest::Sha256;
+use crate::interrupt::{self, Interrupted};
+use crate::progress;
+use crate::store::{Derived, DerivedDir, Output, Store, StoreError, StoredFile};
+
+/// To be raised when what is derived changes, so that nobody finds what older programs derived.
+const GENERATION: &str = "1";
+
+/// Names in derived directories.
+const DATA: &str = "data.tar";
+const CONTROL: &str = "control.tar";
+
+/// What an archive may unpack to: enough for a file system full of zeros on the one hand, and for
+/// text that packs well on the other.
+const fn unpacked_limit(packed: u64) -> u64 {
+    (1 << 30) + packed.saturating_mul(100)
+}
+
+/// A member to take out of a package.
+#[derive(Clone, Copy, Debug)]
+pub struct Pick<'a> {
+    /// Its path; one `*` stands for any text without a slash, for names that hold versions.
+    pub path: &'a str,
+    /// What to call it.
+    pub name: &'a str,
+}
+
+/// A package whose archives are in the store, not compressed.
+#[derive(Clone, Debug)]
+pub struct Unpacked {
+    /// The files, as a tar.
+    pub data: StoredFile,
+    /// The control files, as a tar.
+    pub control: StoredFile,
+}
+
+/// Why a part cannot be taken apart.
+#[derive(Debug, thiserror::Error)]
+pub enum UnpackError {
+    /// A package is damaged.
+    #[error("package `{name}` is damaged")]
+    Deb {
+        /// Name of the package.
+        name: String,
+        /// What is the matter.
+        source: DebError,
+    },
+    /// An archive is damaged.
+    #[error("archive `{name}` is damaged")]
+    Tar {
+        /// Name of the file.
+        name: String,
+        /// What is the matter.
+        source: TarError,
+    },
+    /// A package lacks a member.
+    #[error("package `{package}` has no file `{member}`")]
+    NoMember {
+        /// Name of the package.
+        package: String,
+        /// Path of the member, with a `*` where it may be anything.
+        member: String,
+    },
+    /// A file cannot be read.
+    #[error("reading `{path}`")]
+    Read {
+        /// The file.
+        path: PathBuf,
+        /// The system's reason.
+        source: io::Error,
+    },
+    /// The store failed.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    /// The user asked to stop.
+    #[error(transparent)]
+    Interrupted(#[from] Interrupted),
+}
+
+/// Takes members out of a package, reading only as far as the last of them.
+///
+/// # Errors
+/// When the package is damaged, or has no regular file for one of `picks`.
+pub fn members(store: &Store, part: &Part, picks: &[Pick]) -> Result<Derived, UnpackError> {
+    let rows: Vec<String> = picks.iter().map(|pick| format!("{}\0{}", pick.path, pick.name)).collect();
+    store.derived(key("members", part, &rows.join("\0")), |dir| {
+        let mut missing: Vec<&Pick> = picks.iter().collect();
+        read_deb(part, |section, archive| match section {
+            Section::Control => Ok(true),
+            Section::Data => {
+                take(part, archive, &mut missing, dir)?;
+                Ok(false)
+            }
+        })?;
+        let none = |pick: &&Pick| UnpackError::NoMember {
+            package: part.pin.name.clone(),
+            member: pick.path.to_owned(),
+        };
+        missing.first().map_or(Ok(()), |pick| Err(none(pick)))
+    })
+}
+
+/// Unpacks a package.
+///
+/// # Errors
+/// When the package is damaged.
+pub fn deb(store: &Store, part: &Part) -> Result<Unpacked, UnpackError> {
+    let derived = store.derived(key("deb", part, ""), |dir| {
+        read_deb(part, |section, archive| {
+            let (name, member) = match section {
+                Section::Control => (CONTROL, "control.tar"),
+                Section::Data => (DATA, "data.tar"),
+            };
+            let damaged = |source| UnpackError::Deb {
+                name: part.pin.name.clone(),
+                source: DebError::Unpack { member: member.to_owned(), source },
+            };
+            dir.file(name, |out| copy(archive, out, damaged))?;
+            Ok(true)
+        })
+    })?;
+    let file = |name| {
+        let damaged = || UnpackError::Deb { name: part.pin.name.clone(), source: DebError::Missing(name) };
+        derived.get(name).cloned().ok_or_else(damaged)
+    };
+    Ok(Unpacked { data: file(DATA)?, control: file(CONTROL)? })
+}
+
+/// Unpacks packages, up to `jobs` at once; in their order.
+///
+/// # Errors
+/// When a package is damaged.
+pub fn debs(store: &Store, parts: &[Part], jobs: usize) -> Result<Vec<Unpacked>, UnpackError> {
+    let bar = progress::count("unpacking packages", parts.len() as u64);
+    parallel::map(parts, jobs, |part| {
+        let unpacked = deb(store, part);
+        bar.inc(1);
+        unpacked
+    })
+}
+
+/// A tar without its compression. One that has none is taken where it is.
+///
+/// # Errors
+/// When the archive is damaged or cannot be read.
+pub fn tar(store: &Store, part: &Part) -> Result<StoredFile, UnpackError> {
+    let read = |source| UnpackError::Read { path: part.path.clone(), source };
+    let mut head = [0; 6];
+    let count = File::open(&part.path).and_then(|file| file.read_at(&mut head, 0)).map_err(read)?;
+    if Packing::detect(&head[..count]) == Packing::Plain {
+        return Ok(StoredFile { path: part.path.clone(), size: part.pin.size, sha256: part.pin.sha256 });
+    }
+    let damaged = |source| UnpackError::Tar { name: part.pin.name.clone(), source: TarError::Read(source) };
+    let derived = store.derived(key("tar", part, ""), |dir| {
+        let unpacked = compress::unpack(open(part)?).map_err(damaged)?;
+        let mut unpacked = Limited::new(unpacked, unpacked_limit(part.pin.size));
+        dir.file(DATA, |out| copy(&mut unpacked, out, damaged))
+    })?;
+    let none = || damaged(io::ErrorKind::NotFound.into());
+    derived.get(DATA).cloned().ok_or_else(none)
+}
+
+impl Unpacked {
+    /// The package's files, in the order of the archive. Their contents are in [`Self::data`].
+    ///
+    /// # Errors
+    /// When the archive is damaged or holds something that cannot go into an image.
+    pub fn files(&self) -> Result<Vec<Entry>, UnpackError> {
+        index(&self.data.path)
+    }
+
+    /// The control files by name: `control`, `conffiles`, `md5sums`, maintainer scripts.
+    ///
+    /// # Errors
+    /// When the archive is damaged or holds something that cannot go into an image.
+    pub fn control_files(&self) -> Result<BTreeMap<String, Vec<u8>>, UnpackError> {
+        let path = &self.control.path;
+        let read = |source| UnpackError::Read { path: path.clone(), source };
+        let file = File::open(path).map_err(read)?;
+        let mut files = BTreeMap::new();
+        for entry in index(path)? {
+            if let Kind::File { offset, size } = entry.kind {
+                let size = usize::try_from(size).map_err(|error| read(io::Error::other(error)))?;
+                // The index has checked that the archive is that long.
+                let mut content = vec![0; size];
+                file.read_exact_at(&mut content, offset).map_err(read)?;
+                files.insert(entry.path.as_str().to_owned(), content);
+            }
+        }
+        Ok(files)
+    }
+}
+
+/// The members of the uncompressed tar at `path`.
+///
+/// # Errors
+/// When the archive is damaged or holds something that cannot go into an image.
+pub fn index(path: &Path) -> Result<Vec<Entry>, UnpackError> {
+    let file = File::open(path).map_err(|source| UnpackError::Read { path: path.to_owned(), source })?;
+    let name = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
+    tar::index(&file).map_err(|source| UnpackError::Tar { name, source })
+}
+
+/// Name of what is derived from `part` in one of the ways of this module.
+fn key(way: &str, part: &Part, details: &str) -> Sha256 {
+    Sha256::of(format!("{way}\0{GENERATION}\0{}\0{details}", part.pin.sha256).as_bytes())
+}
+
+fn open(part: &Part) -> Result<File, UnpackError> {
+    File::open(&part.path).map_err(|source| UnpackError::Read { path: part.path.clone(), source })
+}
+
+/// Reads a package with a bar, and errors with its name.
+fn read_deb(
+    part: &Part,
+    mut each: impl FnMut(Section, &mut dyn Read) -> Result<bool, UnpackError>,
+) -> Result<(), UnpackError> {
+    let bar = progress::bytes(format!("unpacking {}", part.pin.name), part.pin.size);
+    let file = bar.wrap_read(open(part)?);
+    let limit = unpacked_limit(part.pin.size);
+    deb::sections(file, limit, |section, archive| each(section, archive).map_err(Stop::Error)).map_err(
+        |stop: Stop| match stop {
+            Stop::Error(error) => error,
+            Stop::Deb(source) => UnpackError::Deb { name: part.pin.name.clone(), source },
+        },
+    )
+}
+
+/// Why [`read_deb`] stops: its caller's errors pass, the package's get its name.
+enum Stop {
+    Error(UnpackError),
+    Deb(DebError),
+}
+
+impl From<DebError> for Stop {
+    fn from(error: DebError) -> Self {
+        Stop::Deb(error)
+    }
+}
+
+/// Takes what is `missing` out of a tar, until nothing is.
+fn take(
+    part: &Part,
+    archive: &mut dyn Read,
+    missing: &mut Vec<&Pick>,
+    dir: &mut DerivedDir,
+) -> Result<(), UnpackError> {
+    let damaged = |source| UnpackError::Deb { name: part.pin.name.clone(), source: DebError::Tar(source) };
+    let mut members = tar::Members::new(Forward(archive));
+    while !missing.is_empty() {
+        let Some(entry) = members.next().map_err(damaged)? else { return Ok(()) };
+        let Kind::File { .. } = entry.kind else { continue };
+        if let Some(at) = missing.iter().position(|pick| matches(pick.path, entry.path.as_str())) {
+            let pick = missing.remove(at);
+            dir.file(pick.name, |out| copy(&mut members, out, |error| damaged(TarError::Read(error))))?;
+        }
+    }
+    Ok(())
+}
+
+/// Whether `path` is `pattern`, a `*` in which stands for any text without a slash.
+fn matches(pattern: &str, path: &str) -> bool {
+    let Some((start, end)) = pattern.split_once('*') else { return pattern == path };
+    let middle = path.strip_prefix(start).and_then(|rest| rest.strip_suffix(end));
+    middle.is_some_and(|middle| !middle.contains('/'))
+}
+
+/// Copies all of `from`, and tells errors of reading from errors of writing.
+fn copy(
+    from: &mut (impl Read + ?Sized),
+    to: &mut Output,
+    damaged: impl Fn(io::Error) -> UnpackError,
+) -> Result<(), UnpackError> {
+    let mut buffer = vec![0; 256 << 10];
+    loop {
+        interrupt::check()?;
+        let count = from.read(&mut buffer).map_err(&damaged)?;
+        if count == 0 {
+            return Ok(());
+        }
+        to.append(&buffer[..count])?;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_star_stands_for_any_text_within_one_component() {
+        assert!(matches("boot/vmlinuz-*", "boot/vmlinuz-6.12.107+deb13-arm64"));
+        assert!(matches("a*c", "abc") && matches("a*c", "ac"));
+        assert!(!matches("boot/vmlinuz-*", "boot/vmlinuz-x/y") && !matches("a*a", "a"));
+        assert!(matches("usr/bin/busybox", "usr/bin/busybox") && !matches("busybox", "usr/bin/busybox"));
+    }
+}
