@@ -4,9 +4,13 @@
 
 pub mod archive;
 pub mod digest;
+pub mod fetch;
 pub mod image;
 pub mod interrupt;
+pub mod lock;
 pub mod progress;
+pub mod source;
+pub mod store;
 pub mod substrate;
 pub mod tool;
 pub mod tree;

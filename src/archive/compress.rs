@@ -40,3 +40,28 @@ pub fn unpack<'a>(packed: impl Read + Send + 'a) -> io::Result<Box<dyn Read + Se
         Packing::Zstd => Box::new(zstd::stream::read::Decoder::with_buffer(packed)?),
     })
 }
+
+/// A reader that fails when there is more than there should be: a bomb, or damage.
+pub struct Limited<R> {
+    inner: R,
+    limit: u64,
+    left: u64,
+}
+
+impl<R: Read> Limited<R> {
+    /// Reads from `inner` up to `limit` bytes.
+    pub fn new(inner: R, limit: u64) -> Self {
+        Limited { inner, limit, left: limit }
+    }
+}
+
+impl<R: Read> Read for Limited<R> {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        let count = self.inner.read(buffer)?;
+        self.left = self.left.checked_sub(count as u64).ok_or_else(|| {
+            let limit = crate::units::Bytes(self.limit);
+            io::Error::new(io::ErrorKind::InvalidData, format!("it unpacks to more than {limit}"))
+        })?;
+        Ok(count)
+    }
+}

@@ -1,0 +1,372 @@
+//! Brings everything that a plan needs from outside into the store, and says what it was.
+//!
+//! ```text
+//! Sources --(no lock, or an update)--> Resolver: InRelease -> Packages -> Pins
+//!    |                                                                      |
+//!    +--(a lock that is for them)----------------------------------------> Pins
+//!                                                                           |
+//!                                     Parts: verified files <-- downloads --+
+//! ```
+
+mod debian;
+pub mod host;
+pub mod http;
+mod local;
+mod parallel;
+
+use std::collections::BTreeMap;
+use std::io;
+use std::path::{Path, PathBuf};
+
+use crate::digest::Sha256;
+use crate::interrupt::Interrupted;
+use crate::lock::{self, Location, LockError, Pin, Pins};
+use crate::source::packages::PackagesError;
+use crate::source::release::ReleaseError;
+use crate::source::resolve::ResolveError;
+use crate::source::signature::{NoKeys, SignatureError};
+use crate::source::{Debian, Origin, Sources, Wanted};
+use crate::store::{Store, StoreError};
+use crate::tree::PathError;
+use debian::Resolver;
+use host::Host;
+use http::{Client, Expected, HttpError};
+
+/// What the person asked for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Options {
+    /// Whether the network is left alone.
+    pub offline: bool,
+    /// Whether everything is resolved anew, in spite of a lock.
+    pub update: bool,
+    /// How many files are fetched at once; at least one.
+    pub jobs: usize,
+}
+
+impl Default for Options {
+    fn default() -> Self {
+        Options { offline: false, update: false, jobs: 4 }
+    }
+}
+
+/// One file or directory from outside, where it can be read.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Part {
+    /// What it is.
+    pub pin: Pin,
+    /// Where it is: a blob of the store, or a path of the project.
+    pub path: PathBuf,
+}
+
+/// All parts by role.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Parts {
+    by_role: BTreeMap<String, Vec<Part>>,
+}
+
+impl Parts {
+    /// The parts of a role, in the order of the build; none when the plan has no such role.
+    pub fn get(&self, role: &str) -> &[Part] {
+        self.by_role.get(role).map_or(&[], Vec::as_slice)
+    }
+
+    /// The first part of a role: the only one, unless it has packages with their dependencies.
+    pub fn one(&self, role: &str) -> Option<&Part> {
+        self.get(role).first()
+    }
+
+    /// All parts, by role.
+    pub fn iter(&self) -> impl Iterator<Item = &Part> {
+        self.by_role.values().flatten()
+    }
+}
+
+/// Why parts cannot be had.
+#[derive(Debug, thiserror::Error)]
+pub enum FetchError {
+    /// Nobody says where packages come from.
+    #[error(
+        "no Debian archive is known: APT on this machine has no source for its own release\n\nhint: set `debian.mirror` in `factory.toml`, or `FACTORY_DEBIAN_MIRROR`"
+    )]
+    NoMirror,
+    /// There is no keyring.
+    #[error(
+        "reading the keyring `{path}`\n\nhint: on Debian, `apt-get install debian-archive-keyring`; for another archive, set `debian.keyring` in `factory.toml`"
+    )]
+    NoKeyring {
+        /// The keyring.
+        path: PathBuf,
+        /// The system's reason.
+        source: io::Error,
+    },
+    /// The keyring has no keys.
+    #[error("`{path}` is no keyring")]
+    Keyring {
+        /// The keyring.
+        path: PathBuf,
+        /// What is the matter.
+        source: Box<NoKeys>,
+    },
+    /// Nobody trusted has signed a suite.
+    #[error("the `InRelease` of suite `{suite}` is not trusted")]
+    Untrusted {
+        /// The suite.
+        suite: String,
+        /// What is the matter.
+        source: SignatureError,
+    },
+    /// A suite is not what it must be.
+    #[error("the `InRelease` of suite `{suite}` is not the right one")]
+    Release {
+        /// The suite.
+        suite: String,
+        /// What is the matter.
+        source: ReleaseError,
+    },
+    /// A suite has nothing for an architecture.
+    #[error("suite `{suite}` has no packages for `{arch}`")]
+    NoArch {
+        /// The suite.
+        suite: String,
+        /// The architecture.
+        arch: String,
+    },
+    /// An index is damaged.
+    #[error("the packages of `{suite}/{component}` cannot be read")]
+    Index {
+        /// The suite.
+        suite: String,
+        /// The component.
+        component: String,
+        /// What is the matter.
+        source: PackagesError,
+    },
+    /// Packages are not to be had.
+    #[error(transparent)]
+    Resolve(#[from] ResolveError),
+    /// The network may not be asked which packages there are.
+    #[error(
+        "nothing is locked yet, and `--offline` forbids to look for packages\n\nhint: run `factory fetch` once with a network"
+    )]
+    OfflineUnlocked,
+    /// The network may not be asked for a file.
+    #[error(
+        "`{name}` is not in the store, and `--offline` forbids to fetch it\n\nhint: run `factory fetch` once with a network"
+    )]
+    Offline {
+        /// Name of the package or file.
+        name: String,
+    },
+    /// An update needs the network.
+    #[error("`--update` looks for packages, and `--offline` forbids it\n\nhint: leave one of them out")]
+    OfflineUpdate,
+    /// The archive has dropped a locked package.
+    #[error(
+        "`{name}` is locked, and `{url}` is gone\n\nhint: `factory fetch --update` locks what there is now; or use a mirror that keeps old packages"
+    )]
+    Gone {
+        /// Name and version of the package.
+        name: String,
+        /// Where it was.
+        url: String,
+    },
+    /// The lock cannot be used.
+    #[error(transparent)]
+    Lock(#[from] LockError),
+    /// A download failed.
+    #[error(transparent)]
+    Http(#[from] HttpError),
+    /// The store failed.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    /// A file cannot be read.
+    #[error("reading `{path}`")]
+    Read {
+        /// The file.
+        path: PathBuf,
+        /// The system's reason.
+        source: io::Error,
+    },
+    /// A file of a directory has a name that cannot stand in an image.
+    #[error("`{dir}` cannot be taken as it is")]
+    Name {
+        /// The directory.
+        dir: PathBuf,
+        /// What is the matter.
+        source: PathError,
+    },
+    /// The user asked to stop.
+    #[error(transparent)]
+    Interrupted(#[from] Interrupted),
+}
+
+/// Fetches what `sources` ask for: as `locked`, or resolved anew without a lock or for an update.
+/// Returns it with the pins to lock.
+///
+/// # Errors
+/// When something cannot be had, is not what it must be, or the lock is for other questions.
+pub fn all(
+    sources: &Sources,
+    locked: Option<&Pins>,
+    store: &Store,
+    options: &Options,
+) -> Result<(Parts, Pins), FetchError> {
+    all_from(&Host::current(), sources, locked, store, options)
+}
+
+/// [`all`], with the surroundings of another machine.
+///
+/// # Errors
+/// As [`all`].
+pub fn all_from(
+    host: &Host,
+    sources: &Sources,
+    locked: Option<&Pins>,
+    store: &Store,
+    options: &Options,
+) -> Result<(Parts, Pins), FetchError> {
+    let fetch = Fetch {
+        host,
+        sources,
+        store,
+        options,
+        client: Client::new(host.patience)?,
+        is_locked: locked.is_some() && !options.update,
+    };
+    let mut pins = match locked.filter(|_| fetch.is_locked) {
+        Some(locked) => {
+            locked.are_for(sources)?;
+            locked.clone()
+        }
+        None => fetch.resolve()?,
+    };
+    let parts = fetch.parts(&pins)?;
+    // Only after the download the length of a file from the web is known.
+    pins.pins = sources
+        .wanted
+        .iter()
+        .flat_map(|wanted| parts.get(&wanted.name))
+        .map(|part| part.pin.clone())
+        .filter(|pin| !matches!(pin.location, Location::Path { .. }))
+        .collect();
+    Ok((parts, pins))
+}
+
+/// One run.
+struct Fetch<'a> {
+    host: &'a Host,
+    sources: &'a Sources,
+    store: &'a Store,
+    options: &'a Options,
+    client: Client,
+    is_locked: bool,
+}
+
+/// Something to do that does not depend on other jobs.
+enum Job<'a> {
+    Blob(&'a Pin),
+    Local(&'a str, &'a Path),
+}
+
+impl Fetch<'_> {
+    fn resolve(&self) -> Result<Pins, FetchError> {
+        let mut pins = Pins { requests: lock::requests(self.sources), ..Pins::default() };
+        let resolver = self.resolver()?;
+        for wanted in &self.sources.wanted {
+            match (&wanted.origin, &resolver) {
+                (Origin::Url { url, sha256 }, _) => pins.pins.push(url_pin(wanted, url, *sha256)),
+                (_, Some(resolver)) => pins.pins.extend(resolver.pins(wanted)?),
+                (_, None) => {}
+            }
+        }
+        pins.suites = resolver.map_or_else(Vec::new, |resolver| resolver.pinned);
+        Ok(pins)
+    }
+
+    fn resolver(&self) -> Result<Option<Resolver<'_>>, FetchError> {
+        match (self.sources.need_debian(), self.options) {
+            (false, _) => Ok(None),
+            (true, Options { offline: true, update: true, .. }) => Err(FetchError::OfflineUpdate),
+            (true, Options { offline: true, .. }) => Err(FetchError::OfflineUnlocked),
+            (true, _) => Resolver::new(self.sources, self.host, &self.client, self.store).map(Some),
+        }
+    }
+
+    fn parts(&self, pins: &Pins) -> Result<Parts, FetchError> {
+        let mut jobs: Vec<Job> = pins.pins.iter().map(Job::Blob).collect();
+        for wanted in &self.sources.wanted {
+            if let Origin::Path { path } = &wanted.origin {
+                jobs.push(Job::Local(&wanted.name, path));
+            }
+        }
+        let parts = parallel::map(&jobs, self.options.jobs, |job| match job {
+            Job::Blob(pin) => self.blob(pin),
+            Job::Local(role, path) => Ok(Part { pin: local::pin(role, path)?, path: (*path).to_owned() }),
+        })?;
+        let mut by_role: BTreeMap<String, Vec<Part>> = BTreeMap::new();
+        for part in parts {
+            by_role.entry(part.pin.wanted.clone()).or_default().push(part);
+        }
+        Ok(Parts { by_role })
+    }
+
+    fn blob(&self, pin: &Pin) -> Result<Part, FetchError> {
+        let path = self.store.blob_or(pin.sha256, |partial| {
+            if self.options.offline {
+                return Err(FetchError::Offline { name: pin.name.clone() });
+            }
+            let url = self.url(pin)?;
+            // The length of a file from the web is not known before it has been here once.
+            let size = Some(pin.size).filter(|size| *size > 0);
+            let expected = Expected { size, sha256: pin.sha256 };
+            let label = format!("{} {}", pin.name, pin.version.as_deref().unwrap_or_default());
+            self.client.download(&url, expected, &label, partial).map_err(|error| self.gone(pin, error))
+        })?;
+        let metadata = path.metadata().map_err(|source| FetchError::Read { path: path.clone(), source })?;
+        Ok(Part { pin: Pin { size: metadata.len(), ..pin.clone() }, path })
+    }
+
+    /// That an archive does not have what it has just named is a fault; that it does not have
+    /// what it named last year is to be expected.
+    fn gone(&self, pin: &Pin, error: HttpError) -> FetchError {
+        match (&pin.version, error) {
+            (Some(version), HttpError::Status { url, status }) if self.is_locked && status == 404 => {
+                FetchError::Gone { name: format!("{} {version}", pin.name), url }
+            }
+            (_, error) => error.into(),
+        }
+    }
+
+    fn url(&self, pin: &Pin) -> Result<String, FetchError> {
+        match &pin.location {
+            Location::Url { url } => Ok(url.clone()),
+            Location::Pool { suite, pool } => {
+                let mirror = self.mirror(&self.sources.debian, suite)?;
+                Ok(format!("{mirror}/{}", pool.replace('%', "%25")))
+            }
+            // Paths are never looked for in the store.
+            Location::Path { path } => Ok(path.clone()),
+        }
+    }
+
+    fn mirror(&self, debian: &Debian, suite: &str) -> Result<String, FetchError> {
+        let named = debian.suites.iter().find(|named| named.name == suite);
+        match named.and_then(|named| named.mirror.clone()) {
+            Some(mirror) => Ok(mirror.trim_end_matches('/').to_owned()),
+            None => self.host.mirror(debian),
+        }
+    }
+}
+
+fn url_pin(wanted: &Wanted, url: &str, sha256: Sha256) -> Pin {
+    let path = url.split(['?', '#']).next().unwrap_or_default();
+    let name = path.rsplit('/').find(|part| !part.is_empty()).unwrap_or_default();
+    Pin {
+        wanted: wanted.name.clone(),
+        name: name.to_owned(),
+        version: None,
+        location: Location::Url { url: url.to_owned() },
+        size: 0,
+        sha256,
+    }
+}
