@@ -5,3 +5,4 @@ mod fat;
 mod gpt;
 mod oracle;
 mod trees;
+mod writer;

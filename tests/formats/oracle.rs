@@ -1,6 +1,6 @@
 //! Independent tools. A missing one fails the test that needs it.
 
-use std::path::Path;
+use std::process::Command;
 
 use factory::image::extents::Extents;
 use factory::image::write::{self, Job};
@@ -39,8 +39,14 @@ impl Written {
     pub(crate) fn path(&self) -> String {
         self.dir.path().join("image").to_str().unwrap().to_owned()
     }
+}
 
-    pub(crate) fn dir(&self) -> &Path {
-        self.dir.path()
-    }
+/// Runs one ignored test of this program in a process of its own, behind `wrapper`.
+pub(crate) fn run_ignored_test(name: &str, wrapper: &[&str]) {
+    let own = std::env::current_exe().unwrap();
+    let own = own.to_str().unwrap();
+    let words: Vec<&str> = wrapper.iter().copied().chain([own, "--exact", "--ignored", name]).collect();
+    let output = Command::new(words[0]).args(&words[1..]).output().unwrap();
+    let text = String::from_utf8_lossy(&output.stdout) + String::from_utf8_lossy(&output.stderr);
+    assert!(output.status.success() && text.contains("1 passed"), "{text}");
 }
