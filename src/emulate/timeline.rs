@@ -1,5 +1,7 @@
 //! What the console says about how far a boot has come.
 
+use std::fmt;
+
 use serde::Serialize;
 
 /// A step on the way up, in the order in which they are reached.
@@ -92,6 +94,20 @@ impl Marker {
             slot: field("slot")?,
             version: field("version")?,
             build: field("build")?,
+        })
+    }
+}
+
+impl fmt::Display for Stage {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Stage::Firmware => "firmware",
+            Stage::Loader => "loader",
+            Stage::Kernel => "kernel",
+            Stage::Init => "init",
+            Stage::Up => "up",
+            Stage::Panic => "panic",
+            Stage::Watchdog => "watchdog",
         })
     }
 }
