@@ -112,6 +112,20 @@ impl Marker {
     }
 }
 
+impl fmt::Display for Stage {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Stage::Firmware => "firmware",
+            Stage::Loader => "loader",
+            Stage::Kernel => "kernel",
+            Stage::Init => "init",
+            Stage::Up => "up",
+            Stage::Panic => "panic",
+            Stage::Watchdog => "watchdog",
+        })
+    }
+}
+
 /// Whether the machine will stay as it is for ever after this line.
 pub fn is_dead_end(line: &str) -> bool {
     DEAD_ENDS.iter().any(|sign| line.contains(sign))
