@@ -1,6 +1,7 @@
 //! From dressed trees to a disk that only has to be written.
 
 use bootenv::Slot;
+use tempfile::TempDir;
 
 use crate::config::Size;
 use crate::digest::Sha256;
@@ -20,12 +21,14 @@ use crate::units::Bytes;
 const STEP: Bytes = Bytes::mib(32);
 
 /// The trees of an image: one for both slots, one for the partition that is read first.
-#[derive(Clone, Debug)]
+#[derive(Debug)]
 pub struct Trees {
     /// Each slot's, without its `slot.json`.
     pub slot: FileTree,
     /// The selector's.
     pub selector: FileTree,
+    /// Files that live only as long as the build, when there are any.
+    pub scratch: Option<TempDir>,
 }
 
 /// A disk laid out, ready to be written.
@@ -44,7 +47,9 @@ pub struct Disk {
 #[derive(Debug, thiserror::Error)]
 pub enum DiskError {
     /// A partition is smaller than what goes into it.
-    #[error("partition `{partition}` has {size}, but its files need {needs}\n\nhint: raise `sizes.{field}`, or leave it at \"auto\"")]
+    #[error(
+        "partition `{partition}` has {size}, but its files need {needs}\n\nhint: raise `sizes.{field}`, or leave it at \"auto\""
+    )]
     TooSmall {
         /// Name of the partition.
         partition: &'static str,
@@ -99,8 +104,13 @@ pub fn lay_out(plan: &Plan, build: &Build, trees: &Trees) -> Result<Disk, DiskEr
         disk: None,
         partitions: rows.iter().zip(sizes).map(|(row, size)| partition(row, size, build)).collect(),
     })?;
-    let mut disk =
-        Disk { extents: table.encode(), mirrors: Vec::new(), watches: Vec::new(), slot, table: table.clone() };
+    let mut disk = Disk {
+        extents: table.encode(),
+        mirrors: Vec::new(),
+        watches: Vec::new(),
+        slot,
+        table: table.clone(),
+    };
     for (row, entry) in rows.iter().zip(&table.entries) {
         match twin(row.role).and_then(|twin| table.find(twin)) {
             Some(twin) => disk.mirror(twin, entry),
@@ -213,12 +223,11 @@ fn partition(row: &Partition, size: Bytes, build: &Build) -> layout::Partition {
 /// Both slots are made as the first, so the volume's identity is the label's and not the slot's.
 fn format(row: &Partition, entry: &Entry, tree: &FileTree, build: &Build) -> Result<Formatted, DiskError> {
     let purpose = format!("volume {}", row.label);
-    let (label, epoch, size) = (row.label.to_owned(), build.epoch, entry.size());
+    let (label, epoch, size) = (row.label.to_owned(), build.epoch.into(), entry.size());
     match row.format {
         Format::Fat => {
             let (serial, hidden_sectors) = (build.id.serial(&purpose), entry.start);
-            let options =
-                fat::Options { size, serial, label, epoch, hidden_sectors, kind: fat::Kind::Auto };
+            let options = fat::Options { size, serial, label, epoch, hidden_sectors, kind: fat::Kind::Auto };
             fat::format(tree, &options).map_err(|source| DiskError::Fat { partition: row.name, source })
         }
         Format::Ext4 => {

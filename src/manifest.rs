@@ -30,7 +30,7 @@ pub struct Manifest {
     /// The build's id.
     pub build: String,
     /// Time of everything in the image, in seconds since 1970.
-    pub epoch: i64,
+    pub epoch: u32,
     /// The image file.
     pub image: Image,
     /// The partitions, in order.
@@ -86,7 +86,14 @@ fn partitions(table: &PartitionTable) -> Vec<Partition> {
 
 impl Manifest {
     /// The manifest of the image at `path`, which holds `disk` as it was `written`.
-    pub fn new(plan: &Plan, build: &Build, parts: &Parts, disk: &Disk, written: &Written, path: &Path) -> Self {
+    pub fn new(
+        plan: &Plan,
+        build: &Build,
+        parts: &Parts,
+        disk: &Disk,
+        written: &Written,
+        path: &Path,
+    ) -> Self {
         Manifest {
             format: 1,
             name: plan.name.clone(),

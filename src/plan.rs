@@ -20,7 +20,7 @@ const SUITE: &str = "trixie";
 /// The only architecture that images are made for.
 const ARCH: &str = "arm64";
 /// Time of images whose parts have no date: the first that FAT can hold, 1980-01-01.
-const FALLBACK_EPOCH: i64 = 315_532_800;
+const FALLBACK_EPOCH: u32 = 315_532_800;
 
 /// What is asked for on the command line.
 #[derive(Clone, Debug)]
@@ -62,7 +62,7 @@ pub struct Plan {
     /// What is taken from outside.
     pub sources: Sources,
     /// Time of everything in the image in seconds since 1970, when the environment sets it.
-    pub source_date_epoch: Option<i64>,
+    pub source_date_epoch: Option<u32>,
 }
 
 /// What a build is called and dated by.
@@ -72,7 +72,7 @@ pub struct Build {
     pub id: BuildId,
     /// Time of everything in the image in seconds since 1970: `SOURCE_DATE_EPOCH`, else the newest
     /// date in the lock.
-    pub epoch: i64,
+    pub epoch: u32,
 }
 
 /// Sizes of the partitions.
@@ -182,7 +182,7 @@ pub enum PlanError {
         most: usize,
     },
     /// `SOURCE_DATE_EPOCH` is no number.
-    #[error("`SOURCE_DATE_EPOCH` is `{0}`, which is no number of seconds since 1970")]
+    #[error("`SOURCE_DATE_EPOCH` is `{0}`, which is no number of seconds from 1970 to 2106")]
     Epoch(String),
 }
 
@@ -315,9 +315,10 @@ impl Plan {
         let parts: String = parts.map(|pin| format!("{} {}\n", pin.wanted, pin.sha256)).collect();
         let version = env!("CARGO_PKG_VERSION").as_bytes();
         let device_files = [self.track.device_files(), substrate::device_files()].concat();
+        let newest = pins.newest().and_then(|date| u32::try_from(date).ok());
         Build {
             id: BuildId::of(&[version, decisions.to_string().as_bytes(), parts.as_bytes(), &device_files]),
-            epoch: self.source_date_epoch.or(pins.newest()).unwrap_or(FALLBACK_EPOCH),
+            epoch: self.source_date_epoch.or(newest).unwrap_or(FALLBACK_EPOCH),
         }
     }
 }

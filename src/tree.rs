@@ -206,6 +206,20 @@ impl FileTree {
         self.insert(TreePath(path.to_owned()), Node { meta: Meta::root(0o777), kind });
     }
 
+    /// Puts all entries of `branch` below `at`, whose own metadata becomes that of the branch's root
+    /// unless it is the root of this tree.
+    pub fn graft(&mut self, at: &TreePath, branch: &FileTree) {
+        let below = |path: &TreePath| if path.0.is_empty() { at.clone() } else { at.join(&path.0) };
+        let skipped = usize::from(at.0.is_empty());
+        for (path, node) in branch.iter().skip(skipped) {
+            let mut node = node.clone();
+            if let Kind::HardLink(target) = &mut node.kind {
+                *target = below(target);
+            }
+            self.insert(below(path), node);
+        }
+    }
+
     /// Takes away `path` and all below it.
     pub fn remove(&mut self, path: &TreePath) {
         let below: Vec<TreePath> = self.below(path).map(|(at, _)| at.clone()).collect();
@@ -282,6 +296,22 @@ mod tests {
             Ok("/usr/bin/sh".into())
         );
         assert_eq!(TreePath::parse(b"./"), Ok(TreePath::root()));
+    }
+
+    #[test]
+    fn a_grafted_branch_keeps_its_links() {
+        let mut branch = FileTree::new();
+        branch.file("x", 0o644, Extents::zeros(1));
+        let link = Kind::HardLink(TreePath("x".to_owned()));
+        branch.insert(TreePath("y".to_owned()), Node { meta: Meta::root(0o644), kind: link });
+        let mut tree = FileTree::new();
+        tree.graft(&TreePath("a/b".to_owned()), &branch);
+        let paths: Vec<String> = tree.iter().map(|(path, _)| path.to_string()).collect();
+        assert_eq!(paths, ["/", "/a", "/a/b", "/a/b/x", "/a/b/y"]);
+        let Kind::HardLink(target) = &tree.get(&TreePath("a/b/y".to_owned())).unwrap().kind else {
+            panic!("no link");
+        };
+        assert_eq!(target.as_str(), "a/b/x");
     }
 
     #[test]

@@ -6,7 +6,7 @@ use std::time::Instant;
 use anyhow::Context as _;
 
 use crate::manifest::Manifest;
-use crate::{cli, disk, image, plan, progress};
+use crate::{cli, disk, image, ingredients, plan, progress};
 
 pub(super) fn run(arguments: &cli::Image) -> anyhow::Result<ExitCode> {
     let started = Instant::now();
@@ -14,13 +14,15 @@ pub(super) fn run(arguments: &cli::Image) -> anyhow::Result<ExitCode> {
     let output = arguments.output.clone().unwrap_or_else(|| plan.default_output());
     let (store, parts, pins) = super::obtain(&plan, &arguments.sources, false)?;
     let build = plan.build(parts.iter().map(|part| &part.pin), &pins);
-    let trees: disk::Trees = todo!();
+    let trees = ingredients::trees(&plan, &build, &store, &parts)?;
     let disk = disk::lay_out(&plan, &build, &trees)?;
     let bar = progress::bytes("writing", disk.mapped());
     let written = image::write::write(&output, &disk.job(), |bytes| bar.inc(bytes))?;
     bar.finish_and_clear();
     let manifest = Manifest::new(&plan, &build, &parts, &disk, &written, &output);
-    manifest.write_beside(&output).with_context(|| format!("writing the manifest of `{}`", output.display()))?;
+    manifest
+        .write_beside(&output)
+        .with_context(|| format!("writing the manifest of `{}`", output.display()))?;
     if arguments.json {
         super::print_json(&manifest)?;
     }

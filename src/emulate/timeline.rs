@@ -24,20 +24,6 @@ pub enum Stage {
     Watchdog,
 }
 
-impl fmt::Display for Stage {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
-            Stage::Firmware => "firmware",
-            Stage::Loader => "loader",
-            Stage::Kernel => "kernel",
-            Stage::Init => "init",
-            Stage::Up => "up",
-            Stage::Panic => "panic",
-            Stage::Watchdog => "watchdog",
-        })
-    }
-}
-
 /// The texts that tell a stage. Its first line in a boot is an event, later ones are not.
 const SIGNS: [(Stage, &[&str]); 6] = [
     (Stage::Firmware, &["UEFI firmware", "BdsDxe: "]),

@@ -69,9 +69,9 @@ pub fn tree(
         tree.file(path, 0o755, Extents::bytes(text.as_bytes()));
     }
     tree.file("etc/factory/config", 0o644, Extents::bytes(settings.encode()?.into_bytes()));
-    graft(&mut tree, "", modules);
+    tree.graft(&TreePath::root(), modules);
     if let Some(payload) = payload {
-        graft(&mut tree, "payload", payload);
+        tree.graft(&TreePath::root().join("payload"), payload);
     }
     Ok(tree)
 }
@@ -79,22 +79,6 @@ pub fn tree(
 fn device(tree: &mut FileTree, path: &str, mode: u16, major: u32, minor: u32) {
     let kind = Kind::CharDevice { major, minor };
     tree.insert(TreePath::root().join(path), Node { meta: Meta::root(mode), kind });
-}
-
-/// Puts `branch` at `at`, a directory that is not there yet, or its entries into the root.
-fn graft(tree: &mut FileTree, at: &str, branch: &FileTree) {
-    let top = TreePath::root().join(at);
-    let below = |path: &TreePath| top.join(path.as_str());
-    if let Some(root) = branch.get(&TreePath::root()).filter(|_| !at.is_empty()) {
-        tree.insert(top.clone(), root.clone());
-    }
-    for (path, node) in branch.iter().skip(1) {
-        let mut node = node.clone();
-        if let Kind::HardLink(target) = &mut node.kind {
-            *target = below(target);
-        }
-        tree.insert(below(path), node);
-    }
 }
 
 #[cfg(test)]

@@ -65,7 +65,8 @@ impl Material {
 
     /// The same tar with all names below `/copyN`, and links that follow them.
     fn copy_below(&self, number: u64) -> PathBuf {
-        let (dir, tar) = (self.work.join(format!("copy{number}")), self.work.join(format!("copy{number}.tar")));
+        let (dir, tar) =
+            (self.work.join(format!("copy{number}")), self.work.join(format!("copy{number}.tar")));
         if !tar.exists() {
             fs::create_dir_all(&dir).unwrap();
             super::run(std::process::Command::new("tar").arg("-xf").arg(&self.tar).arg("-C").arg(&dir));

@@ -42,7 +42,7 @@ fn trees(plan: &Plan) -> Trees {
         secure_boot: plan.loader.secure_boot,
         members: &member,
     };
-    Trees { slot: plan.track.slot(&ingredients), selector: plan.track.selector(&ingredients) }
+    Trees { slot: plan.track.slot(&ingredients), selector: plan.track.selector(&ingredients), scratch: None }
 }
 
 /// `mode size sha256 path` of every entry; contents from outside have no digest here.
