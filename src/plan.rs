@@ -3,7 +3,7 @@
 //! Defaults live here and nowhere else, and so does the only look at the clock's stand-in,
 //! `SOURCE_DATE_EPOCH`.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use serde::Serialize;
 
@@ -201,7 +201,8 @@ pub fn load(request: &Request) -> Result<Plan, PlanError> {
     let mut plan = decide(config, track);
     check_command_line(&plan)?;
     plan.sources.resolve_paths(&request.project);
-    Ok(Plan { project: request.project.clone(), has_file, source_date_epoch, ..plan })
+    let project = if request.project == Path::new(".") { PathBuf::new() } else { request.project.clone() };
+    Ok(Plan { project, has_file, source_date_epoch, ..plan })
 }
 
 fn check_command_line(plan: &Plan) -> Result<(), PlanError> {

@@ -53,7 +53,7 @@ fn sources() -> Vec<(PathBuf, String)> {
 
 /// What comes before the unit tests of a file.
 fn production(text: &str) -> &str {
-    text.split("#[cfg(test)]\nmod tests").next().unwrap()
+    text.split("\n#[cfg(test)]\n").next().unwrap()
 }
 
 /// Lines of code, without comments.

@@ -27,7 +27,9 @@ pub(super) fn run(arguments: &cli::Boot) -> anyhow::Result<ExitCode> {
     if arguments.json {
         super::print_json(&report)?;
     }
-    progress::line(&describe(&report));
+    // The console may have stopped in the middle of a line.
+    let lead = if is_shown { "\n" } else { "" };
+    progress::line(&format!("{lead}{}", describe(&report)));
     Ok(if report.success { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }
 
@@ -66,6 +68,6 @@ fn describe(report: &Report) -> String {
         let stage = |event: &Event| format!("{} {:.1} s", event.stage, event.at_ms as f64 / 1000.0);
         boot.events.iter().map(stage).collect()
     });
-    let boots = report.boots.len();
-    format!("{ended}, after {:.1} s and {boots} boots\n  last boot: {}", report.seconds, stages.join(", "))
+    let (boots, seconds, stages) = (report.boots.len(), report.seconds, stages.join(", "));
+    format!("{ended}\n  {boots} boots in {seconds:.1} s; the last one: {stages}")
 }

@@ -17,7 +17,7 @@ fn the_default_project_starts_from_slot_a() {
         .iter()
         .map(|event| event["stage"].as_str().unwrap())
         .collect();
-    assert_eq!(stages, ["firmware", "loader", "kernel", "init", "marker"]);
+    assert_eq!(stages, ["firmware", "loader", "kernel", "init", "up"]);
 }
 
 #[test]
