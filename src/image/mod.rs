@@ -5,7 +5,7 @@
 //!                              Layout --layout--> PartitionTable --gpt--/
 //! ```
 //!
-//! All of it but [`write`] is pure: no file's content is read before the one pass of the writer.
+//! All of it but [`mod@write`] is pure: no file's content is read before the one pass of the writer.
 
 pub mod ext4;
 pub mod extents;
