@@ -44,7 +44,9 @@ pub struct Disk {
 #[derive(Debug, thiserror::Error)]
 pub enum DiskError {
     /// A partition is smaller than what goes into it.
-    #[error("partition `{partition}` has {size}, but its files need {needs}\n\nhint: raise `sizes.{field}`, or leave it at \"auto\"")]
+    #[error(
+        "partition `{partition}` has {size}, but its files need {needs}\n\nhint: raise `sizes.{field}`, or leave it at \"auto\""
+    )]
     TooSmall {
         /// Name of the partition.
         partition: &'static str,
@@ -99,8 +101,13 @@ pub fn lay_out(plan: &Plan, build: &Build, trees: &Trees) -> Result<Disk, DiskEr
         disk: None,
         partitions: rows.iter().zip(sizes).map(|(row, size)| partition(row, size, build)).collect(),
     })?;
-    let mut disk =
-        Disk { extents: table.encode(), mirrors: Vec::new(), watches: Vec::new(), slot, table: table.clone() };
+    let mut disk = Disk {
+        extents: table.encode(),
+        mirrors: Vec::new(),
+        watches: Vec::new(),
+        slot,
+        table: table.clone(),
+    };
     for (row, entry) in rows.iter().zip(&table.entries) {
         match twin(row.role).and_then(|twin| table.find(twin)) {
             Some(twin) => disk.mirror(twin, entry),
@@ -217,8 +224,7 @@ fn format(row: &Partition, entry: &Entry, tree: &FileTree, build: &Build) -> Res
     match row.format {
         Format::Fat => {
             let (serial, hidden_sectors) = (build.id.serial(&purpose), entry.start);
-            let options =
-                fat::Options { size, serial, label, epoch, hidden_sectors, kind: fat::Kind::Auto };
+            let options = fat::Options { size, serial, label, epoch, hidden_sectors, kind: fat::Kind::Auto };
             fat::format(tree, &options).map_err(|source| DiskError::Fat { partition: row.name, source })
         }
         Format::Ext4 => {

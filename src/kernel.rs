@@ -66,7 +66,9 @@ pub fn from_package(
         let bar = crate::progress::spinner(format!("reading the modules of kernel {}", modules.release));
         let index = Index::build(&modules)?;
         bar.finish_and_clear();
-        dir.file(INDEX, |file| serde_json::to_writer(file, &index).map_err(|error| KernelError::Keep(error.into())))?;
+        dir.file(INDEX, |file| {
+            serde_json::to_writer(file, &index).map_err(|error| KernelError::Keep(error.into()))
+        })?;
         made = Some(index);
         Ok::<(), KernelError>(())
     })?;
@@ -85,7 +87,9 @@ pub fn from_package(
 fn find_image(package: &str, tree: &FileTree, pattern: &str) -> Result<Extents, KernelError> {
     let (start, end) = pattern.split_once('*').unwrap_or((pattern, ""));
     let mut images = tree.iter().filter_map(|(path, node)| match &node.kind {
-        Kind::File(content) if path.as_str().starts_with(start) && path.as_str().ends_with(end) => Some(content),
+        Kind::File(content) if path.as_str().starts_with(start) && path.as_str().ends_with(end) => {
+            Some(content)
+        }
         _ => None,
     });
     match (images.next(), images.count()) {

@@ -14,6 +14,7 @@ pub mod files;
 pub mod firmware;
 pub mod identity;
 pub mod image;
+pub mod inspect;
 pub mod interrupt;
 pub mod kernel;
 pub mod lock;

@@ -86,7 +86,14 @@ fn partitions(table: &PartitionTable) -> Vec<Partition> {
 
 impl Manifest {
     /// The manifest of the image at `path`, which holds `disk` as it was `written`.
-    pub fn new(plan: &Plan, build: &Build, parts: &Parts, disk: &Disk, written: &Written, path: &Path) -> Self {
+    pub fn new(
+        plan: &Plan,
+        build: &Build,
+        parts: &Parts,
+        disk: &Disk,
+        written: &Written,
+        path: &Path,
+    ) -> Self {
         Manifest {
             format: 1,
             name: plan.name.clone(),

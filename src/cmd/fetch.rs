@@ -10,6 +10,10 @@ pub(super) fn run(arguments: &cli::Fetch) -> anyhow::Result<ExitCode> {
     if arguments.json {
         super::print_json(&pins)?;
     }
-    progress::line(&format!("{} parts are in the store, pinned in `{}`", pins.pins.len(), plan.lock_file().display()));
+    progress::line(&format!(
+        "{} parts are in the store, pinned in `{}`",
+        pins.pins.len(),
+        plan.lock_file().display()
+    ));
     Ok(ExitCode::SUCCESS)
 }

@@ -20,7 +20,9 @@ pub(super) fn run(arguments: &cli::Image) -> anyhow::Result<ExitCode> {
     let written = image::write::write(&output, &disk.job(), |bytes| bar.inc(bytes))?;
     bar.finish_and_clear();
     let manifest = Manifest::new(&plan, &build, &parts, &disk, &written, &output);
-    manifest.write_beside(&output).with_context(|| format!("writing the manifest of `{}`", output.display()))?;
+    manifest
+        .write_beside(&output)
+        .with_context(|| format!("writing the manifest of `{}`", output.display()))?;
     if arguments.json {
         super::print_json(&manifest)?;
     }

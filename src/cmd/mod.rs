@@ -13,8 +13,8 @@ use clap::CommandFactory as _;
 use serde::Serialize;
 
 use crate::cli::{self, Cli, Command};
-use crate::interrupt::{self, Interrupted};
 use crate::fetch::{self as fetching, Parts};
+use crate::interrupt::{self, Interrupted};
 use crate::lock::{Lock, Pins};
 use crate::plan::{self as planning, Plan};
 use crate::progress;

@@ -6,8 +6,8 @@ use std::process::ExitCode;
 use serde::Serialize;
 
 use crate::cli;
-use crate::lock::{Lock, Pins};
 use crate::config::RootfsFormat;
+use crate::lock::{Lock, Pins};
 use crate::plan::{self, Plan};
 use crate::source::Origin;
 use crate::substrate::contents;
