@@ -1,5 +1,7 @@
 //! Images made by other tools, and what is found in them; then the same images damaged.
 
+#![expect(clippy::unwrap_used, reason = "what goes wrong here is the test's failure")]
+
 use std::fs::{self, File, OpenOptions};
 use std::io::Write as _;
 use std::os::unix::fs::FileExt as _;

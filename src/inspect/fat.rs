@@ -164,21 +164,25 @@ impl Fat {
         Ok(None)
     }
 
+    /// Notes all files. A directory that cannot be read is passed over, and told at the end.
     fn walk(&self, files: &mut Files) -> Result<(), FatError> {
         let mut directories = vec![(String::new(), self.root_bytes()?)];
+        let mut first_error = Ok(());
         while let Some((path, bytes)) = directories.pop() {
             for entry in entries(&bytes, self.bits) {
                 let at = format!("{path}/{}", entry.name);
                 if !files.add(&at, u64::from(entry.size), !entry.is_dir) {
-                    return Ok(());
+                    return first_error;
                 }
                 if entry.is_dir && files.is_shallow(&at) {
-                    let content = self.chain(entry.cluster, LARGEST_DIRECTORY, &at)?;
-                    directories.push((at, content));
+                    match self.chain(entry.cluster, LARGEST_DIRECTORY, &at) {
+                        Ok(content) => directories.push((at, content)),
+                        Err(error) => first_error = first_error.and(Err(error)),
+                    }
                 }
             }
         }
-        Ok(())
+        first_error
     }
 
     fn root_bytes(&self) -> Result<Vec<u8>, FatError> {
