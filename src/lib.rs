@@ -15,6 +15,7 @@ pub mod firmware;
 pub mod identity;
 pub mod image;
 pub mod ingredients;
+pub mod inspect;
 pub mod interrupt;
 pub mod kernel;
 pub mod lock;

@@ -13,7 +13,7 @@ pub const SECTOR: u64 = 512;
 pub const MIB: u64 = 1 << 20;
 
 /// A number of bytes.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, serde::Serialize)]
 pub struct Bytes(pub u64);
 
 /// A number of 512-byte sectors, or the address of one (LBA).

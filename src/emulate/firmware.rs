@@ -7,7 +7,7 @@ use serde::Serialize;
 /// Where Debian puts the firmware.
 const AAVMF: &str = "/usr/share/AAVMF";
 
-/// Names a directory to take the place of [`AAVMF`].
+/// The environment variable that names a directory to take the place of Debian's.
 pub const DIRECTORY_VARIABLE: &str = "FACTORY_AAVMF_DIR";
 
 /// Which firmware to start the machine with.

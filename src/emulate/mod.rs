@@ -101,7 +101,8 @@ pub struct Report {
     pub image: PathBuf,
     /// The firmware that started it.
     pub firmware: Firmware,
-    /// Whether it went as wanted, see [`Report::is_success`].
+    /// Whether it went as wanted: the line that was waited for came; or none was waited for and
+    /// the machine switched itself off, or the person at its console was done.
     pub success: bool,
     /// What ended it.
     pub ended: Ended,
@@ -213,8 +214,6 @@ impl Boot {
         }
     }
 
-    /// Whether the run went as wanted: the line that was waited for came, or nothing was waited
-    /// for and the machine switched itself off, or the person who used it was done.
     fn is_success(&self, ended: &Ended) -> bool {
         match ended {
             Ended::Until { .. } => true,

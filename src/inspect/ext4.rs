@@ -1,0 +1,148 @@
+//! Reading ext4 file systems that may be damaged.
+//!
+//! What the superblock counts is read here (Linux, `Documentation/filesystems/ext4/super.rst`),
+//! directories and files through `ext4-view`.
+//!
+//! ```text
+//!   1024  0x00 inodes    0x18 log2(block size) - 10   0x60 incompatible features
+//!         0x04 blocks    0x38 magic ef53              0x68 UUID
+//!         0x0c free      0x150, 0x158 high halves     0x78 label, 16 bytes
+//! ```
+
+use std::error::Error;
+
+use ext4_view::{Ext4, Ext4Error, Ext4Read, File};
+
+use super::region::Region;
+use super::volume::{Files, Kind, Volume};
+
+const SUPERBLOCK: u64 = 1024;
+const MAGIC: [u8; 2] = [0x53, 0xef];
+const FEATURE_64BIT: u32 = 0x80;
+
+/// Whether a superblock is ext4's.
+fn is_ext4(superblock: &[u8]) -> bool {
+    superblock.get(0x38..0x3a) == Some(&MAGIC)
+}
+
+/// What the file system behind `reader` holds, and the file system, when it can be read.
+pub(super) fn open(
+    mut reader: impl Ext4Read + 'static,
+) -> Result<(Volume, Option<Ext4>), Box<dyn Error + Send + Sync>> {
+    let mut superblock = [0; 1024];
+    reader.read(SUPERBLOCK, &mut superblock)?;
+    if !is_ext4(&superblock) {
+        return Err("there is no ext4 superblock".into());
+    }
+    let mut volume = counts(&superblock);
+    let ext4 = match Ext4::load(Box::new(reader)) {
+        Ok(ext4) => ext4,
+        Err(error) => {
+            volume.problem = Some(error.to_string());
+            return Ok((volume, None));
+        }
+    };
+    volume.problem = walk(&ext4, &mut volume.files).err().map(|error| error.to_string());
+    Ok((volume, Some(ext4)))
+}
+
+fn counts(superblock: &[u8; 1024]) -> Volume {
+    let word = |at: usize| {
+        u64::from(u32::from_le_bytes([
+            superblock[at],
+            superblock[at + 1],
+            superblock[at + 2],
+            superblock[at + 3],
+        ]))
+    };
+    let is_64bit = word(0x60) as u32 & FEATURE_64BIT != 0;
+    let wide = |low, high| word(low) | if is_64bit { word(high) << 32 } else { 0 };
+    let block = 1024_u64.checked_shl(word(0x18) as u32).unwrap_or(0);
+    let (blocks, free) = (wide(0x04, 0x150), wide(0x0c, 0x158));
+    let label = String::from_utf8_lossy(&superblock[0x78..0x88]).trim_end_matches('\0').to_owned();
+    let mut uuid = [0; 16];
+    uuid.copy_from_slice(&superblock[0x68..0x78]);
+    Volume {
+        kind: Kind::Ext4,
+        label: (!label.is_empty()).then_some(label),
+        uuid: Some(uuid::Uuid::from_bytes(uuid).to_string()),
+        size: blocks.saturating_mul(block),
+        used: blocks.saturating_sub(free).saturating_mul(block),
+        files: Files::default(),
+        problem: None,
+    }
+}
+
+/// Notes all files. A directory that cannot be read is passed over, and told at the end.
+fn walk(ext4: &Ext4, files: &mut Files) -> Result<(), Ext4Error> {
+    let mut directories = vec![String::new()];
+    let mut first_error = Ok(());
+    while let Some(path) = directories.pop() {
+        match walk_directory(ext4, &path, files, &mut directories) {
+            Ok(true) => {}
+            Ok(false) => break,
+            Err(error) => first_error = first_error.and(Err(error)),
+        }
+    }
+    first_error
+}
+
+/// Notes the files of one directory, and what directories it has. False when it is enough.
+fn walk_directory(
+    ext4: &Ext4,
+    path: &str,
+    files: &mut Files,
+    directories: &mut Vec<String>,
+) -> Result<bool, Ext4Error> {
+    let absolute = if path.is_empty() { "/" } else { path };
+    let mut first_error = Ok(true);
+    for entry in ext4.read_dir(absolute)? {
+        let entry = entry?;
+        let Ok(name) = entry.file_name().as_str() else { continue };
+        if matches!(name, "." | "..") {
+            continue;
+        }
+        let at = format!("{path}/{name}");
+        match entry.metadata() {
+            Ok(about) => {
+                let is_file = about.file_type().is_regular_file();
+                if !files.add(&at, about.len(), is_file) {
+                    return Ok(false);
+                }
+                if about.is_dir() && files.is_shallow(&at) {
+                    directories.push(at);
+                }
+            }
+            Err(error) => first_error = first_error.and(Err(error)),
+        }
+    }
+    first_error
+}
+
+/// The bytes of the file at `path` when it is there and not larger than `most`.
+pub(super) fn read(ext4: &Ext4, path: &str, most: u64) -> Option<Vec<u8>> {
+    let small = ext4.metadata(path).ok()?.len() <= most;
+    small.then(|| ext4.read(path).ok()).flatten()
+}
+
+/// A file of an ext4 file system as a disk of its own.
+pub(super) struct Nested(pub(super) File);
+
+impl Ext4Read for Nested {
+    fn read(&mut self, at: u64, buffer: &mut [u8]) -> Result<(), Box<dyn Error + Send + Sync>> {
+        self.0.seek_to(at)?;
+        let mut filled = 0;
+        while filled < buffer.len() {
+            match self.0.read_bytes(&mut buffer[filled..])? {
+                0 => return Err("the file ends too early".into()),
+                count => filled += count,
+            }
+        }
+        Ok(())
+    }
+}
+
+/// Whether a region holds ext4.
+pub(super) fn is_there(region: &Region) -> bool {
+    region.read(SUPERBLOCK, 1024).is_ok_and(|superblock| is_ext4(&superblock))
+}

@@ -1,0 +1,91 @@
+//! A slot: what its list of files says, and what is there.
+
+use bootenv::Slot as Letter;
+use ext4_view::Ext4;
+
+use super::biggest::Biggest;
+use super::ext4::{self, Nested};
+use super::model::{Filesystem, Partition, Slot};
+use super::volume::Files;
+use crate::slot::{SLOT_FILE, SlotJson};
+use crate::units::Bytes;
+
+/// Largest list that is read, in bytes.
+const LARGEST_LIST: u64 = 16 << 20;
+
+/// Ending of the file in a slot that is a root file system.
+const ROOTFS: &str = ".ext4";
+
+/// Reads the slot in `ext4`, and the root file system in it.
+pub(super) fn read(
+    letter: Letter,
+    partition: &Partition,
+    ext4: &Ext4,
+    files: &Files,
+    biggest: &mut Biggest,
+) -> Slot {
+    let mut problems = Vec::new();
+    let list = match list(ext4) {
+        Ok(list) => Some(list),
+        Err(problem) => {
+            problems.push(problem);
+            None
+        }
+    };
+    problems.extend(list.iter().flat_map(|list| differences(list, files)));
+    Slot {
+        slot: letter.to_string(),
+        partition: partition.number,
+        name: list.as_ref().map(|list| list.name.clone()),
+        version: list.as_ref().map(|list| list.version.clone()),
+        build: list.map(|list| list.build),
+        bytes: Bytes(files.sizes.iter().map(|(_, size)| size).sum()),
+        files: files.sizes.len() as u64,
+        rootfs: rootfs(ext4, files, &partition.label(), biggest, &mut problems),
+        problems,
+    }
+}
+
+fn list(ext4: &Ext4) -> Result<SlotJson, String> {
+    let path = format!("/{SLOT_FILE}");
+    let text = ext4::read(ext4, &path, LARGEST_LIST).ok_or_else(|| format!("there is no `{SLOT_FILE}`"))?;
+    serde_json::from_slice(&text).map_err(|error| format!("`{SLOT_FILE}`: {error}"))
+}
+
+/// Files that are missing, of another size, or not in the list.
+fn differences(list: &SlotJson, files: &Files) -> Vec<String> {
+    let wrong = list.files.iter().filter_map(|file| match files.size(&format!("/{}", file.path)) {
+        None => Some(format!("`{}` is missing", file.path)),
+        Some(size) if size != file.size => {
+            Some(format!("`{}` has {size} bytes instead of {}", file.path, file.size))
+        }
+        Some(_) => None,
+    });
+    let is_listed = |path: &str| path == SLOT_FILE || list.files.iter().any(|file| file.path == path);
+    let paths = files.sizes.iter().map(|(path, _)| path.trim_start_matches('/'));
+    let unlisted = paths.filter(|path| !is_listed(path)).map(|path| format!("`{path}` is not in the list"));
+    wrong.chain(unlisted).collect()
+}
+
+/// The first file of the slot's root directory that is a root file system.
+fn rootfs(
+    ext4: &Ext4,
+    files: &Files,
+    partition: &str,
+    biggest: &mut Biggest,
+    problems: &mut Vec<String>,
+) -> Option<Filesystem> {
+    let is_rootfs = |path: &&str| path.ends_with(ROOTFS) && path.rfind('/') == Some(0);
+    let path = files.sizes.iter().map(|(path, _)| path.as_str()).find(is_rootfs)?;
+    let opened = ext4.open(path).map_err(Into::into).and_then(|file| ext4::open(Nested(file)));
+    match opened {
+        Ok((volume, _)) => {
+            biggest.add(partition, path, &volume.files);
+            Some((&volume).into())
+        }
+        Err(error) => {
+            problems.push(format!("`{path}`: {error}"));
+            None
+        }
+    }
+}
