@@ -8,13 +8,13 @@ const LONGEST_FILE: usize = 600;
 
 /// Layers from the bottom up: a module may use those of its own row and of the rows before it.
 const LAYERS: &[&[&str]] = &[
-    &["units", "interrupt", "progress", "suggest", "digest", "tool"],
+    &["units", "interrupt", "progress", "suggest", "digest", "files", "tool"],
     &["tree", "image"],
-    &["archive"],
-    &["firmware", "identity", "source", "lock"],
-    &["substrate", "kernel", "store"],
-    &["plan", "track"],
-    &["fetch", "compose", "manifest", "emulate", "inspect"],
+    &["archive", "firmware", "identity", "slot"],
+    &["source", "lock", "store", "substrate"],
+    &["config", "plan", "track"],
+    &["fetch", "kernel", "disk", "manifest", "emulate", "inspect"],
+    &["ingredients"],
     &["cli", "cmd"],
 ];
 

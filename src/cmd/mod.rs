@@ -4,6 +4,7 @@ mod boot;
 mod fetch;
 mod image;
 mod init;
+mod inspect;
 mod plan;
 
 use std::io::Write as _;
@@ -37,7 +38,7 @@ pub fn run(cli: &Cli) -> anyhow::Result<ExitCode> {
         Command::Plan(arguments) => plan::run(arguments),
         Command::Fetch(arguments) => fetch::run(arguments),
         Command::Image(arguments) => image::run(arguments),
-        Command::Inspect(_) => unimplemented!(),
+        Command::Inspect(arguments) => inspect::run(arguments),
         Command::Boot(arguments) => boot::run(arguments),
         Command::Completions { shell } => completions(*shell),
     }
