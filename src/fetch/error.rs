@@ -23,13 +23,11 @@ pub enum FetchError {
     NoMirror,
     /// There is no keyring.
     #[error(
-        "reading the keyring `{path}`\n\nhint: on Debian, `apt-get install debian-archive-keyring`; for another archive, set `debian.keyring` in `factory.toml`"
+        "there is no keyring `{path}`\n\nhint: on Debian, `apt-get install debian-archive-keyring`; for another archive, set `debian.keyring` in `factory.toml`"
     )]
     NoKeyring {
-        /// The keyring.
+        /// Where it should be.
         path: PathBuf,
-        /// The system's reason.
-        source: io::Error,
     },
     /// The keyring has no keys.
     #[error("`{path}` is no keyring")]

@@ -189,6 +189,18 @@ fn keys_that_are_over_revoked_or_not_for_signing_do_not_count() {
 }
 
 #[test]
+fn of_a_key_that_is_there_twice_the_better_copy_counts() {
+    let key = key();
+    let second = SubpacketData::KeyExpirationTime(pgp::types::Duration::from_secs(1));
+    let subkeys = SignedPublicKey::from(key.clone()).public_subkeys;
+    let mut keyring = ring_with(&key, vec![certify(&key, vec![second])], vec![], subkeys);
+    let message = sign(&key, TEXT);
+    assert!(keyring.verify(&message, now() + 60).is_err());
+    keyring.extend(ring(&key));
+    assert!(keyring.verify(&message, now() + 60).is_ok());
+}
+
+#[test]
 fn a_subkey_of_somebody_else_does_not_count() {
     let (owner, thief) = (key(), key());
     let stolen = SignedPublicKey::from(owner.clone()).public_subkeys;

@@ -167,3 +167,27 @@ proptest! {
         }
     }
 }
+
+#[test]
+fn what_dpkg_packs_is_unpacked_however_it_is_packed() {
+    let shelf = Shelf::new();
+    let root = shelf.dir.path().join("root");
+    fs::create_dir_all(root.join("DEBIAN")).unwrap();
+    fs::create_dir_all(root.join("boot")).unwrap();
+    let control =
+        "Package: x\nVersion: 1\nArchitecture: all\nMaintainer: a <a@example.org>\nDescription: x\n";
+    fs::write(root.join("DEBIAN/control"), control).unwrap();
+    fs::write(root.join("boot/vmlinuz-1"), b"kernel").unwrap();
+    for packing in ["xz", "zstd", "gzip", "none"] {
+        let file = shelf.dir.path().join(packing);
+        let mut dpkg = std::process::Command::new("dpkg-deb");
+        dpkg.args(["--root-owner-group", "--build"]).arg(format!("-Z{packing}")).args([&root, &file]);
+        let output = dpkg.output().expect("`dpkg-deb` is installed");
+        assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+        let part = shelf.part(&fs::read(&file).unwrap());
+        let unpacked = unpack::deb(&shelf.store, &part).unwrap();
+        assert_eq!(unpacked.control_files().unwrap()["control"], control.as_bytes(), "{packing}");
+        let derived = unpack::members(&shelf.store, &part, &[KERNEL]).unwrap();
+        assert_eq!(fs::read(&derived.get("vmlinuz").unwrap().path).unwrap(), b"kernel", "{packing}");
+    }
+}
