@@ -126,12 +126,12 @@ pub enum LockError {
         source: io::Error,
     },
     /// The text is not a lock.
-    #[error("`{path}` is damaged\n\nhint: `factory fetch --update` writes it anew")]
+    #[error("`{path}` is damaged: {reason}\n\nhint: `factory fetch --update` writes it anew")]
     Parse {
         /// The file.
         path: PathBuf,
-        /// Line and reason.
-        source: Box<toml::de::Error>,
+        /// What is wrong, and in which line.
+        reason: String,
     },
     /// A newer program wrote it.
     #[error(
@@ -172,7 +172,10 @@ impl Lock {
         struct Format {
             format: u32,
         }
-        let parse_error = |source| LockError::Parse { path: path.to_owned(), source: Box::new(source) };
+        let parse_error = |error: toml::de::Error| LockError::Parse {
+            path: path.to_owned(),
+            reason: error.to_string().trim_end().to_owned(),
+        };
         let Format { format } = toml::from_str(&text).map_err(parse_error)?;
         if format != FORMAT {
             return Err(LockError::Format { path: path.to_owned(), format });
@@ -425,9 +428,13 @@ sha256 = "{tar}"
             std::fs::write(&path, text).unwrap();
             Lock::read(&path).unwrap_err().to_string().replace(&*path.to_string_lossy(), "PATH")
         };
-        let damaged = "`PATH` is damaged\n\nhint: `factory fetch --update` writes it anew";
-        assert_eq!(refusal("format = 1\n<<<<<<< ours"), damaged);
-        assert_eq!(refusal("format = 1\nunknown = 2"), damaged);
+        for (text, line) in
+            [("format = 1\n<<<<<<< ours", "<<<<<<< ours"), ("format = 1\nother = 2", "other = 2")]
+        {
+            let told = refusal(text);
+            assert!(told.starts_with("`PATH` is damaged: ") && told.contains(line), "{told}");
+            assert!(told.ends_with("\n\nhint: `factory fetch --update` writes it anew"), "{told}");
+        }
         assert_eq!(
             refusal("format = 2"),
             "`PATH` has format 2, and this program knows 1\n\nhint: use the newer program, or write it \

@@ -160,7 +160,7 @@ fn index(
         client.download(&url, Expected { size: Some(size), sha256 }, &label, partial)
     })?;
     let limit = release.files.get(&plain).map_or(MAX_INDEX, |(size, _)| (*size).min(MAX_INDEX));
-    let unpacked = File::open(&blob).and_then(|file| compress::unpack(file));
+    let unpacked = File::open(&blob).and_then(compress::unpack);
     let source = |source| FetchError::Read { path: blob.clone(), source };
     Ok(compress::Limited::new(unpacked.map_err(source)?, limit))
 }

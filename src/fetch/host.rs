@@ -1,5 +1,6 @@
 //! What the machine that builds says about where to fetch from and how.
 
+use std::io::ErrorKind;
 use std::path::PathBuf;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
@@ -102,7 +103,8 @@ impl Host {
 
 fn read_keyring(path: PathBuf) -> Result<Keyring, FetchError> {
     match std::fs::read(&path) {
-        Err(source) => Err(FetchError::NoKeyring { path, source }),
+        Err(error) if error.kind() == ErrorKind::NotFound => Err(FetchError::NoKeyring { path }),
+        Err(source) => Err(FetchError::Read { path, source }),
         Ok(content) => {
             Keyring::parse(&content).map_err(|source| FetchError::Keyring { path, source: source.into() })
         }

@@ -9,6 +9,7 @@
 //! ```
 
 mod debian;
+mod error;
 pub mod host;
 pub mod http;
 mod local;
@@ -16,21 +17,15 @@ mod parallel;
 pub mod unpack;
 
 use std::collections::BTreeMap;
-use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::OnceLock;
 
 use crate::digest::Sha256;
-use crate::interrupt::Interrupted;
-use crate::lock::{self, Location, LockError, Pin, Pins};
-use crate::source::packages::PackagesError;
-use crate::source::release::ReleaseError;
-use crate::source::resolve::ResolveError;
-use crate::source::signature::{NoKeys, SignatureError};
+use crate::lock::{self, Location, Pin, Pins};
 use crate::source::{Debian, Origin, Sources, Wanted};
-use crate::store::{Store, StoreError};
-use crate::tree::PathError;
+use crate::store::Store;
 use debian::Resolver;
+pub use error::FetchError;
 use host::Host;
 use http::{Client, Expected, HttpError};
 
@@ -81,125 +76,6 @@ impl Parts {
     pub fn iter(&self) -> impl Iterator<Item = &Part> {
         self.by_role.values().flatten()
     }
-}
-
-/// Why parts cannot be had.
-#[derive(Debug, thiserror::Error)]
-pub enum FetchError {
-    /// Nobody says where packages come from.
-    #[error(
-        "no Debian archive is known: APT on this machine has no source for its own release\n\nhint: set `debian.mirror` in `factory.toml`, or `FACTORY_DEBIAN_MIRROR`"
-    )]
-    NoMirror,
-    /// There is no keyring.
-    #[error(
-        "reading the keyring `{path}`\n\nhint: on Debian, `apt-get install debian-archive-keyring`; for another archive, set `debian.keyring` in `factory.toml`"
-    )]
-    NoKeyring {
-        /// The keyring.
-        path: PathBuf,
-        /// The system's reason.
-        source: io::Error,
-    },
-    /// The keyring has no keys.
-    #[error("`{path}` is no keyring")]
-    Keyring {
-        /// The keyring.
-        path: PathBuf,
-        /// What is the matter.
-        source: Box<NoKeys>,
-    },
-    /// Nobody trusted has signed a suite.
-    #[error("the `InRelease` of suite `{suite}` is not trusted")]
-    Untrusted {
-        /// The suite.
-        suite: String,
-        /// What is the matter.
-        source: SignatureError,
-    },
-    /// A suite is not what it must be.
-    #[error("the `InRelease` of suite `{suite}` is not the right one")]
-    Release {
-        /// The suite.
-        suite: String,
-        /// What is the matter.
-        source: ReleaseError,
-    },
-    /// A suite has nothing for an architecture.
-    #[error("suite `{suite}` has no packages for `{arch}`")]
-    NoArch {
-        /// The suite.
-        suite: String,
-        /// The architecture.
-        arch: String,
-    },
-    /// An index is damaged.
-    #[error("the packages of `{suite}/{component}` cannot be read")]
-    Index {
-        /// The suite.
-        suite: String,
-        /// The component.
-        component: String,
-        /// What is the matter.
-        source: PackagesError,
-    },
-    /// Packages are not to be had.
-    #[error(transparent)]
-    Resolve(#[from] ResolveError),
-    /// The network may not be asked which packages there are.
-    #[error(
-        "nothing is locked yet, and `--offline` forbids to look for packages\n\nhint: run `factory fetch` once with a network"
-    )]
-    OfflineUnlocked,
-    /// The network may not be asked for a file.
-    #[error(
-        "`{name}` is not in the store, and `--offline` forbids to fetch it\n\nhint: run `factory fetch` once with a network"
-    )]
-    Offline {
-        /// Name of the package or file.
-        name: String,
-    },
-    /// An update needs the network.
-    #[error("`--update` looks for packages, and `--offline` forbids it\n\nhint: leave one of them out")]
-    OfflineUpdate,
-    /// The archive has dropped a locked package.
-    #[error(
-        "`{name}` is locked, and `{url}` is gone\n\nhint: `factory fetch --update` locks what there is now; or use a mirror that keeps old packages"
-    )]
-    Gone {
-        /// Name and version of the package.
-        name: String,
-        /// Where it was.
-        url: String,
-    },
-    /// The lock cannot be used.
-    #[error(transparent)]
-    Lock(#[from] LockError),
-    /// A download failed.
-    #[error(transparent)]
-    Http(#[from] HttpError),
-    /// The store failed.
-    #[error(transparent)]
-    Store(#[from] StoreError),
-    /// A file cannot be read.
-    #[error("reading `{path}`")]
-    Read {
-        /// The file.
-        path: PathBuf,
-        /// The system's reason.
-        source: io::Error,
-    },
-    /// A file of a directory has a name that cannot stand in an image.
-    #[error("`{dir}` cannot be taken as it is")]
-    Name {
-        /// The directory.
-        dir: PathBuf,
-        /// What is the matter.
-        source: PathError,
-    },
-    /// The user asked to stop.
-    #[error(transparent)]
-    Interrupted(#[from] Interrupted),
 }
 
 /// Fetches what `sources` ask for: as `locked`, or resolved anew without a lock or for an update.

@@ -25,7 +25,7 @@ const CONTROL: &str = "control.tar";
 /// What an archive may unpack to: enough for a file system full of zeros on the one hand, and for
 /// text that packs well on the other.
 const fn unpacked_limit(packed: u64) -> u64 {
-    (1 << 30) + packed.saturating_mul(100)
+    packed.saturating_mul(100).saturating_add(1 << 30)
 }
 
 /// A member to take out of a package.

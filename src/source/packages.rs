@@ -129,6 +129,9 @@ impl Universe {
         if package.version.is_empty() {
             return Err(damaged("Version"));
         }
+        if package.size == 0 {
+            return Err(damaged("Size"));
+        }
         if package.sha256.is_none() {
             return Err(damaged("SHA256"));
         }

@@ -102,16 +102,17 @@ impl Keyring {
         Err(worst.unwrap_or(SignatureError::Unsigned))
     }
 
+    /// Whether one of the keys that `signature` names has made it and may.
     fn check(&self, signature: &Signature, text: &str, now: i64) -> Result<(), SignatureError> {
-        let signer = self.keys.iter().find_map(|key| Signer::of(signature, key));
-        let signer = signer.ok_or_else(|| SignatureError::UnknownKey { signers: issuers(signature) })?;
-        let key = signer.fingerprint();
-        if !signer.has_signed(signature, text) {
-            return Err(SignatureError::Wrong { key });
+        let mut result = Err(SignatureError::UnknownKey { signers: issuers(signature) });
+        // A ring may hold one key twice, once from before its life was made longer.
+        for signer in self.keys.iter().filter_map(|key| Signer::of(signature, key)) {
+            result = signer.check(signature, text, now);
+            if result.is_ok() {
+                break;
+            }
         }
-        signature_flaw(signature, now)
-            .or_else(|| signer.flaw(now))
-            .map_or(Ok(()), |reason| Err(SignatureError::Rejected { key, reason }))
+        result
     }
 }
 
@@ -191,6 +192,16 @@ impl<'a> Signer<'a> {
             None => self.key.primary_key.fingerprint(),
         };
         format!("`{fingerprint:X}`")
+    }
+
+    fn check(&self, signature: &Signature, text: &str, now: i64) -> Result<(), SignatureError> {
+        let key = self.fingerprint();
+        if !self.has_signed(signature, text) {
+            return Err(SignatureError::Wrong { key });
+        }
+        signature_flaw(signature, now)
+            .or_else(|| self.flaw(now))
+            .map_or(Ok(()), |reason| Err(SignatureError::Rejected { key, reason }))
     }
 
     fn has_signed(&self, signature: &Signature, text: &str) -> bool {

@@ -39,7 +39,7 @@ pub struct DerivedDir {
 }
 
 /// One row of a manifest.
-#[derive(Clone, Debug, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 struct Made {
     size: u64,
     sha256: Sha256,
@@ -87,19 +87,34 @@ impl Store {
             let _ = fs::remove_dir_all(&temporary);
             return Err(error);
         }
-        Ok(making.finish(&dir)?)
+        self.write_manifest(&temporary.join(MANIFEST), &making.made)?;
+        fs::rename(&temporary, &dir).map_err(StoreError::on("naming", &dir))?;
+        Ok(Derived::of(&dir, &making.made))
     }
 
     /// The directory at `dir`, unless something in it is not as it was made.
     fn read_derived(&self, dir: &Path) -> Result<Option<Derived>, StoreError> {
         let Ok(text) = fs::read(dir.join(MANIFEST)) else { return Ok(None) };
         let Ok(made) = serde_json::from_slice::<BTreeMap<String, Made>>(&text) else { return Ok(None) };
+        let mut now = BTreeMap::new();
         for (name, file) in &made {
-            if !file.is_sound(&dir.join(name))? {
-                return Ok(None);
-            }
+            let Some(file) = file.verified(&dir.join(name))? else { return Ok(None) };
+            now.insert(name.clone(), file);
+        }
+        if now != made {
+            // The files are sound, only moved or copied: they need not be read the next time.
+            self.write_manifest(&dir.join(MANIFEST), &now)?;
         }
         Ok(Some(Derived::of(dir, &made)))
+    }
+
+    fn write_manifest(&self, path: &Path, made: &BTreeMap<String, Made>) -> Result<(), StoreError> {
+        let text = serde_json::to_vec_pretty(made).expect("names and numbers can be JSON");
+        let written = tempfile::NamedTempFile::new_in(&self.dir).and_then(|mut file| {
+            file.write_all(&text)?;
+            file.persist(path).map_err(io::Error::from)
+        });
+        written.map(drop).map_err(StoreError::on("writing", path))
     }
 }
 
@@ -114,14 +129,17 @@ impl Derived {
 }
 
 impl Made {
-    /// Whether the file at `path` still has the content that it was made with.
-    fn is_sound(&self, path: &Path) -> Result<bool, StoreError> {
-        let Some(now) = metadata(path)? else { return Ok(false) };
-        if Stamp::of(&now) == self.stamp {
-            return Ok(true);
+    /// The row with the file's stamp of now, if the file at `path` still has the content that it
+    /// was made with.
+    fn verified(&self, path: &Path) -> Result<Option<Made>, StoreError> {
+        let Some(metadata) = metadata(path)? else { return Ok(None) };
+        let stamp = Stamp::of(&metadata);
+        if stamp == self.stamp {
+            return Ok(Some(self.clone()));
         }
-        let same_size = now.len() == self.size;
-        Ok(same_size && stamp::digest(path).map_err(StoreError::on("reading", path))? == self.sha256)
+        let is_sound = metadata.len() == self.size
+            && stamp::digest(path).map_err(StoreError::on("reading", path))? == self.sha256;
+        Ok(is_sound.then(|| Made { stamp, ..self.clone() }))
     }
 }
 
@@ -147,14 +165,6 @@ impl DerivedDir {
         fill(&mut output)?;
         self.made.insert(name.to_owned(), output.finish()?);
         Ok(())
-    }
-
-    fn finish(self, dir: &Path) -> Result<Derived, StoreError> {
-        let manifest = self.dir.join(MANIFEST);
-        let text = serde_json::to_vec_pretty(&self.made).expect("names and numbers can be JSON");
-        fs::write(&manifest, text).map_err(StoreError::on("writing", &manifest))?;
-        fs::rename(&self.dir, dir).map_err(StoreError::on("naming", dir))?;
-        Ok(Derived::of(dir, &self.made))
     }
 }
 

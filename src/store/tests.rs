@@ -119,6 +119,19 @@ fn derived_files_that_are_damaged_or_gone_are_made_again() {
 }
 
 #[test]
+fn derived_files_that_only_look_different_stay() {
+    let (_dir, store) = store();
+    let mut count = 0;
+    let path = make(&store, &mut count).get("a").unwrap().path.clone();
+    let manifest = || fs::read(path.with_file_name("manifest.json")).unwrap();
+    let before = manifest();
+    fs::write(&path, b"one").unwrap();
+    make(&store, &mut count);
+    assert_ne!(manifest(), before, "the new look is remembered");
+    assert_eq!(count, 1);
+}
+
+#[test]
 fn a_maker_that_fails_leaves_nothing() {
     let (dir, store) = store();
     let fail = |making: &mut DerivedDir| {

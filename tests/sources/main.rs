@@ -1,0 +1,11 @@
+//! Where external parts come from, against a small archive and a server that misbehaves.
+
+#![allow(missing_docs, unreachable_pub, clippy::unwrap_used, reason = "a test that cannot go on has failed")]
+
+mod archive;
+mod debian;
+mod download;
+mod server;
+mod signature;
+mod store;
+mod unpack;
