@@ -152,7 +152,7 @@ impl Geometry {
     pub(super) fn boot_sector(&self, options: &Options, label: Option<[u8; 11]>) -> [u8; 512] {
         let small = u16::try_from(self.sectors).ok().filter(|_| !self.wide).unwrap_or(0);
         let large = if small == 0 { self.sectors as u32 } else { 0 };
-        let hidden = options.hidden_sectors.0 as u32;
+        let hidden = u32::try_from(options.hidden_sectors.0).unwrap_or(0); // 0: not known
         let mut sector = [0; 512];
         let mut set = |at: usize, bytes: &[u8]| sector[at..at + bytes.len()].copy_from_slice(bytes);
         set(0, if self.wide { &[0xeb, 0x58, 0x90] } else { &[0xeb, 0x3c, 0x90] });

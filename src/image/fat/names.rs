@@ -127,17 +127,19 @@ fn numbered(name: &str, tails: &mut BTreeMap<Short, u32>, taken: &mut BTreeSet<S
         kept.map(plain).take(most).collect()
     };
     let (base, extension) = (squeeze(base, 8), squeeze(extension, 3));
-    // Names alike go on where the last one ended, so that a large directory does not take for ever.
-    let number = tails.entry(padded(&base, &extension)).or_insert(0);
-    loop {
-        *number += 1;
+    // From ten on, the number that comes next is kept for all names that could end up alike, so
+    // that a large directory does not take for ever.
+    let next = tails.entry(padded(&base[..base.len().min(2)], &extension)).or_insert(10);
+    let with_tail = |number: u32| {
         let tail = format!("~{number}");
         let kept = base.len().min(8 - tail.len());
-        let short = padded(&format!("{}{tail}", &base[..kept]), &extension);
-        if taken.insert(short) {
-            return short;
-        }
-    }
+        (number, padded(&format!("{}{tail}", &base[..kept]), &extension))
+    };
+    let mut candidates = (1..10).chain(*next..).map(with_tail);
+    let free = candidates.find(|(_, short)| taken.insert(*short));
+    let (number, short) = free.expect("a directory holds fewer names than there are numbers");
+    *next = (number + 1).max(*next);
+    short
 }
 
 fn padded(base: &str, extension: &str) -> Short {
@@ -198,7 +200,12 @@ mod tests {
     fn ten_thousand_similar_names_stay_apart() {
         let names: Vec<String> = (0..10_000).map(|n| format!("similar name {n}")).collect();
         let names: Vec<&str> = names.iter().map(String::as_str).collect();
-        assert_eq!(shorts(&names).into_iter().collect::<BTreeSet<_>>().len(), 10_000);
+        let shorts = shorts(&names);
+        assert_eq!(
+            [&shorts[0], &shorts[8], &shorts[9], &shorts[9999]],
+            ["SIMILA~1   ", "SIMILA~9   ", "SIMIL~10   ", "SI~10000   "]
+        );
+        assert_eq!(shorts.into_iter().collect::<BTreeSet<_>>().len(), 10_000);
     }
 
     #[test]

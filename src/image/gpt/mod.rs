@@ -191,6 +191,23 @@ mod tests {
         }
 
         #[test]
+        fn headers_that_lie_under_a_right_checksum_never_panic(
+            at in 24..92usize,
+            lie in prop_oneof![any::<u64>(), 0..100u64, Just(u64::MAX)],
+        ) {
+            let mut image = bytes(&table(&[MIB]));
+            let header = &mut image[512..1024];
+            let at = at.min(84);
+            header[at..at + 8].copy_from_slice(&lie.to_le_bytes());
+            header[16..20].fill(0);
+            let mut crc = flate2::Crc::new();
+            crc.update(&header[..92]);
+            header[16..20].copy_from_slice(&crc.sum().to_le_bytes());
+            let decoded = decode(&mut Cursor::new(image)).unwrap();
+            prop_assert_eq!(decoded.table.entries.len(), 1);
+        }
+
+        #[test]
         fn flipped_bytes_never_panic(at in 0..34usize * 512, to in any::<u8>()) {
             let mut image = bytes(&table(&[MIB]));
             image[at] = to;

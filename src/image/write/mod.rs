@@ -1,15 +1,19 @@
 //! Writing an image in one pass.
 //!
 //! ```text
-//!   pieces, ascending                    one buffer at a time
-//!   host files, memory --gather--> [####] [####] --> pwrite to its offset, and to its mirror's
-//!                        \--> digests of watched files        |
-//!   late pieces <------------- digests                        +--> rename into place
+//!   host files,          buffer            buffer
+//!   memory      --gather------> --digest--------> --write--> at its offset, and at its mirror's
+//!                  ^                 |                |
+//!                  +------ empty ----|----------------+
+//!   late pieces <--------------------+  digests                then: rename into place
 //! ```
-//! One thread gathers and digests, the other writes. Holes are never written. Memory is a few
-//! buffers, whatever the size of the image. The image stands under a temporary name until it is
-//! whole. It is not synced to the medium: a power cut can cost an image that can be built again,
-//! and waiting for the medium would cost every build more than all the rest.
+//! Each stage is a thread. Digesting and copying take about equally long, so that on two cores
+//! the pass is about as fast as a plain copy. Holes are never written. Memory is a few buffers,
+//! whatever the size of the image.
+//!
+//! The image has a temporary name until it is whole. It is not synced to the medium: a power cut
+//! can cost an image that can be built again, and waiting for the medium would cost every build
+//! more than all the rest.
 
 mod gather;
 mod output;
@@ -17,6 +21,7 @@ mod watch;
 
 use std::io;
 use std::ops::Range;
+use std::panic::resume_unwind;
 use std::path::{Path, PathBuf};
 use std::sync::mpsc::{self, Receiver, Sender};
 use std::thread;
@@ -33,10 +38,9 @@ use watch::Watcher;
 
 /// What the host's file systems allocate at a time.
 const BLOCK: u64 = 4096;
-/// Bytes in one buffer, and how many there are: one is gathered while one is written, and one
-/// waits between them.
+/// Bytes in one buffer, and how many there are: one for each stage, and one that waits.
 const BUFFER: usize = 1 << 20;
-const BUFFERS: usize = 3;
+const BUFFERS: usize = 4;
 
 /// What to write.
 #[derive(Clone, Copy, Debug)]
@@ -211,7 +215,15 @@ struct Chunk {
     buffer: Vec<u8>,
 }
 
-/// Copies all pieces but the late ones, while the watched files are digested.
+impl Chunk {
+    fn bytes(&self) -> &[u8] {
+        &self.buffer[..self.len]
+    }
+}
+
+/// Copies all pieces but the late ones, while the watched files are digested. Buffers go round
+/// from one stage to the next; whichever stops first, its neighbours find their channels closed
+/// and stop without an error of their own.
 fn copy<'a>(
     output: &Output,
     job: &Job<'_>,
@@ -219,51 +231,53 @@ fn copy<'a>(
     progress: &impl Fn(u64),
 ) -> Result<Watcher<'a>, WriteError> {
     let (empty, to_fill) = mpsc::channel();
-    let (full, to_write) = mpsc::channel();
-    for _ in 0..BUFFERS {
-        // Neither end is gone yet.
-        let _ = empty.send(vec![0; BUFFER]);
-    }
+    let (filled, to_digest) = mpsc::channel();
+    let (digested, to_write) = mpsc::channel();
+    (0..BUFFERS).try_for_each(|_| empty.send(vec![0; BUFFER])).expect("the other end is still here");
     thread::scope(|scope| {
-        let gathering = scope.spawn(move || gather_all(job.extents, watcher, &to_fill, &full));
-        let written = write_all(output, job.mirrors, &to_write, &empty, progress);
-        // Whoever stops first, the other one finds its channel closed and stops without an error.
-        drop((to_write, empty));
-        let gathered = gathering.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic));
-        written.and(gathered)
+        let gathering = scope.spawn(move || gather(job.extents, to_fill, filled));
+        let digesting = scope.spawn(move || digest(watcher, to_digest, digested));
+        let written = write_all(output, job.mirrors, to_write, empty, progress);
+        let gathered = gathering.join().unwrap_or_else(|panic| resume_unwind(panic));
+        let watcher = digesting.join().unwrap_or_else(|panic| resume_unwind(panic));
+        written.and(gathered).map(|()| watcher)
     })
 }
 
-fn gather_all<'a>(
-    extents: &Extents,
-    mut watcher: Watcher<'a>,
-    empty: &Receiver<Vec<u8>>,
-    full: &Sender<Chunk>,
-) -> Result<Watcher<'a>, WriteError> {
+fn gather(extents: &Extents, empty: Receiver<Vec<u8>>, filled: Sender<Chunk>) -> Result<(), WriteError> {
     let mut gatherer = Gatherer::new(extents);
     for mut buffer in empty {
         interrupt::check()?;
         let Some((at, len)) = gatherer.fill(&mut buffer)? else { break };
-        watcher.pass(at, &buffer[..len]);
-        if full.send(Chunk { at, len, buffer }).is_err() {
+        if filled.send(Chunk { at, len, buffer }).is_err() {
             break;
         }
     }
-    Ok(watcher)
+    Ok(())
+}
+
+fn digest<'a>(mut watcher: Watcher<'a>, filled: Receiver<Chunk>, digested: Sender<Chunk>) -> Watcher<'a> {
+    for chunk in filled {
+        watcher.pass(chunk.at, chunk.bytes());
+        if digested.send(chunk).is_err() {
+            break;
+        }
+    }
+    watcher
 }
 
 fn write_all(
     output: &Output,
     mirrors: &[Mirror],
-    full: &Receiver<Chunk>,
-    empty: &Sender<Vec<u8>>,
+    digested: Receiver<Chunk>,
+    empty: Sender<Vec<u8>>,
     progress: &impl Fn(u64),
 ) -> Result<(), WriteError> {
-    for Chunk { at, len, buffer } in full {
+    for chunk in digested {
         interrupt::check()?;
-        progress(output.put(at, &buffer[..len], mirrors)?);
-        // The gatherer that has no more to gather takes no more buffers.
-        let _ = empty.send(buffer);
+        progress(output.put(chunk.at, chunk.bytes(), mirrors)?);
+        // A gatherer that has no more to gather takes no more buffers.
+        let _ = empty.send(chunk.buffer);
     }
     Ok(())
 }
