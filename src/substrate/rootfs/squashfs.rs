@@ -14,7 +14,7 @@ use crate::substrate::content::Stream;
 use crate::tool::{MKSQUASHFS, ToolError, UNSHARE};
 use crate::tree::{FileTree, Kind, Node, TreePath};
 
-/// Near level 15, the program's own default, in a third of its time.
+/// The middle of what the program offers; its own default is 15.
 const ZSTD_LEVEL: u32 = 9;
 
 /// Why a tree cannot be written as squashfs.
