@@ -2,31 +2,32 @@
 
 use std::collections::BTreeMap;
 use std::io;
+use std::path::Path;
 use std::sync::Arc;
 
 use crate::config::RootfsFormat;
 use crate::disk::Trees;
 use crate::fetch::unpack::{self, Pick, UnpackError};
 use crate::fetch::{Part, Parts};
+use crate::image::Formatted;
 use crate::image::ext4::{self, Ext4Error, Usage};
 use crate::image::extents::Extents;
 use crate::kernel::{self, Kernel, KernelError};
-use crate::plan::{Build, Plan, Rootfs, part};
+use crate::plan::{Build, Plan, part};
 use crate::progress;
 use crate::source::Origin;
 use crate::store::Store;
-use crate::substrate::contents;
 use crate::substrate::elf::Allow;
-use crate::substrate::initramfs::{self, InitramfsError};
-use crate::substrate::modules::{self, ClosureError, IndexError, Wanted};
+use crate::substrate::modules::{self, Wanted};
+use crate::substrate::rootfs::Layer;
 use crate::substrate::rootfs::dir::{self, DirError, Owner};
 use crate::substrate::rootfs::dpkg::Package;
 use crate::substrate::rootfs::squashfs::{self, SquashfsError};
 use crate::substrate::rootfs::tar::{self, TarLayerError};
-use crate::substrate::rootfs::{self, Layer, RootfsError};
-use crate::substrate::settings::{Settings, SettingsError};
+use crate::substrate::settings::Settings;
+use crate::substrate::{self, Spec, Substrate, SubstrateError, contents};
 use crate::track::{Ingredients, Member};
-use crate::tree::TreePath;
+use crate::tree::{FileTree, TreePath};
 
 /// Packages unpacked at the same time.
 const JOBS: usize = 2;
@@ -46,24 +47,12 @@ pub enum IngredientsError {
     /// The kernel cannot be used.
     #[error(transparent)]
     Kernel(#[from] KernelError),
-    /// A wanted module does not exist.
-    #[error(transparent)]
-    Module(#[from] ClosureError),
-    /// A module cannot be read.
-    #[error(transparent)]
-    ReadModule(#[from] IndexError),
     /// A directory of the project cannot be used.
     #[error(transparent)]
     Directory(#[from] DirError),
-    /// A setting cannot be passed to the device.
+    /// Initramfs or root file system cannot be made.
     #[error(transparent)]
-    Settings(#[from] SettingsError),
-    /// The initramfs cannot be packed.
-    #[error(transparent)]
-    Initramfs(#[from] InitramfsError),
-    /// The layers do not make a root file system.
-    #[error(transparent)]
-    Rootfs(#[from] RootfsError),
+    Substrate(#[from] SubstrateError),
     /// The root file system cannot be formatted.
     #[error("formatting the root file system")]
     Format(#[source] Ext4Error),
@@ -91,11 +80,12 @@ pub fn trees(plan: &Plan, build: &Build, store: &Store, parts: &Parts) -> Result
     let kitchen = Kitchen { plan, build, store, parts };
     let members = kitchen.members()?;
     let kernel = kitchen.kernel()?;
+    let Substrate { initramfs, rootfs } = kitchen.substrate(&kernel, &members[part::BUSYBOX])?;
     let scratch = tempfile::tempdir().map_err(IngredientsError::Scratch)?;
     let ingredients = Ingredients {
-        initramfs: kitchen.initramfs(&kernel, &members[part::BUSYBOX])?,
+        initramfs,
         kernel: kernel.image,
-        rootfs: plan.rootfs.as_ref().map(|rootfs| kitchen.rootfs(rootfs, scratch.path())).transpose()?,
+        rootfs: rootfs.map(|tree| kitchen.rootfs(&tree, scratch.path())).transpose()?,
         cmdline: &plan.kernel.cmdline,
         secure_boot: plan.loader.secure_boot,
         members: &|name| members[name].clone(),
@@ -134,21 +124,34 @@ impl Kitchen<'_> {
         Ok(kernel::from_package(self.store, &part.pin.name, part.pin.sha256, &tree, &image)?)
     }
 
-    fn initramfs(&self, kernel: &Kernel, busybox: &Member) -> Result<Extents, IngredientsError> {
-        let Plan { substrate, .. } = self.plan;
-        let mut wanted = modules::parse_list(contents::MODULES, contents::MODULES_NAME);
-        wanted.extend(substrate.modules.iter().map(|name| Wanted {
+    fn substrate(&self, kernel: &Kernel, busybox: &Member) -> Result<Substrate, IngredientsError> {
+        let Plan { substrate, rootfs, .. } = self.plan;
+        let mut modules = modules::parse_list(contents::MODULES, contents::MODULES_NAME);
+        modules.extend(substrate.modules.iter().map(|name| Wanted {
             name: name.clone(),
             is_optional: false,
             origin: "factory.toml: substrate.modules".to_owned(),
         }));
-        let selection = modules::select(&kernel.index, &wanted)?;
-        let modules = modules::install(&kernel.modules, &kernel.index, &selection)?;
+        let libraries = rootfs.as_ref().map(|rootfs| rootfs.allow_missing.clone()).unwrap_or_default();
+        let spec = Spec {
+            settings: self.settings(),
+            modules,
+            compression: substrate.compression,
+            epoch: self.build.epoch,
+            allow: Allow { paths: Vec::new(), libraries },
+        };
         let payload = self.parts.one(part::PAYLOAD);
         let payload = payload.map(|part| dir::read(&part.path, Owner::Root)).transpose()?;
-        let busybox = Arc::new(Extents::file(busybox.path.clone(), 0, busybox.size));
-        let tree = contents::tree(busybox, &modules, payload.as_ref(), &self.settings())?;
-        Ok(initramfs::pack(&tree, self.build.epoch, substrate.compression)?)
+        let layers = rootfs.as_ref().map_or(0, |rootfs| rootfs.layers);
+        let layers: Vec<Layer> = (1..=layers).map(|number| self.layer(number)).collect::<Result<_, _>>()?;
+        let parts = substrate::Parts {
+            busybox: Arc::new(Extents::file(busybox.path.clone(), 0, busybox.size)),
+            module_dir: &kernel.modules,
+            index: &kernel.index,
+            payload: payload.as_ref(),
+            layers: &layers,
+        };
+        Ok(substrate::assemble(&spec, &parts)?)
     }
 
     fn settings(&self) -> Settings {
@@ -165,35 +168,28 @@ impl Kitchen<'_> {
     }
 
     /// The root file system as one file, with its name in the slot.
-    fn rootfs(
-        &self,
-        rootfs: &Rootfs,
-        scratch: &std::path::Path,
-    ) -> Result<(&'static str, Extents), IngredientsError> {
-        let layers: Vec<Layer> =
-            (1..=rootfs.layers).map(|number| self.layer(number)).collect::<Result<_, _>>()?;
-        let allow = Allow { paths: Vec::new(), libraries: rootfs.allow_missing.clone() };
-        let tree = rootfs::assemble(&layers, &rootfs::Options { init: rootfs.init.clone(), allow })?;
-        match rootfs.format {
-            RootfsFormat::Squashfs => {
+    fn rootfs(&self, tree: &FileTree, scratch: &Path) -> Result<(&'static str, Extents), IngredientsError> {
+        match self.plan.rootfs.as_ref().map(|rootfs| rootfs.format) {
+            Some(RootfsFormat::Squashfs) => {
                 let bar = progress::spinner("packing the root file system");
-                let packed = squashfs::write(&tree, self.build.epoch, &scratch.join("rootfs.squashfs"))?;
+                let packed = squashfs::write(tree, self.build.epoch, &scratch.join("rootfs.squashfs"))?;
                 bar.finish_and_clear();
                 Ok(("rootfs.squashfs", packed))
             }
-            RootfsFormat::Ext4 => {
-                let usage = Usage::ReadOnly;
-                let options = ext4::Options {
-                    size: ext4::needed(&tree, usage).map_err(IngredientsError::Format)?,
-                    uuid: self.build.id.uuid("volume rootfs").into_bytes(),
-                    label: "rootfs".to_owned(),
-                    epoch: self.build.epoch.into(),
-                    usage,
-                };
-                let formatted = ext4::format(&tree, &options).map_err(IngredientsError::Format)?;
-                Ok(("rootfs.ext4", formatted.extents))
-            }
+            Some(RootfsFormat::Ext4) | None => Ok(("rootfs.ext4", self.ext4(tree)?.extents)),
         }
+    }
+
+    fn ext4(&self, tree: &FileTree) -> Result<Formatted, IngredientsError> {
+        let usage = Usage::ReadOnly;
+        let options = ext4::Options {
+            size: ext4::needed(tree, usage).map_err(IngredientsError::Format)?,
+            uuid: self.build.id.uuid("volume rootfs").into_bytes(),
+            label: "rootfs".to_owned(),
+            epoch: self.build.epoch.into(),
+            usage,
+        };
+        ext4::format(tree, &options).map_err(IngredientsError::Format)
     }
 
     fn layer(&self, number: usize) -> Result<Layer, IngredientsError> {

@@ -19,9 +19,10 @@ use crate::image::extents::Extents;
 use crate::substrate::content::Stream;
 use crate::tree::{FileTree, Kind, Node, TreePath};
 
-/// Levels that cost no more than a tenth of a second for the usual 7 MB.
-const ZSTD_LEVEL: i32 = 6;
-const GZIP_LEVEL: u32 = 6;
+/// Levels that cost about a tenth of a second for the usual 11 MB. Level 6 of zstd takes almost
+/// three times as long as level 3 and saves 8 %.
+const ZSTD_LEVEL: i32 = 3;
+const GZIP_LEVEL: u32 = 3;
 
 /// How an initramfs is compressed. Every distribution's kernel reads both.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, serde::Deserialize, serde::Serialize)]

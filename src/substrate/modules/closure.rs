@@ -150,7 +150,7 @@ fn resolve<'a>(index: &'a Index, name: &str) -> Vec<&'a str> {
     }
 }
 
-fn by_alias<'a>(index: &'a Index, is_match: impl Fn(&String) -> bool) -> Vec<&'a str> {
+fn by_alias(index: &Index, is_match: impl Fn(&String) -> bool) -> Vec<&str> {
     let modules = index.modules.iter().map(|(name, module)| (name, &module.info.aliases));
     let builtin = index.builtin.iter().map(|(name, builtin)| (name, &builtin.aliases));
     let matching = modules.chain(builtin).filter(|(_, aliases)| aliases.iter().any(&is_match));

@@ -4,13 +4,11 @@
 use std::collections::BTreeMap;
 use std::io::{self, Read};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
-use std::thread;
 
 use serde::{Deserialize, Serialize};
 
 use super::modinfo::{Modinfo, ModinfoError};
-use super::name;
+use super::{name, parallel};
 use crate::archive::compress;
 use crate::image::extents::Extents;
 use crate::interrupt;
@@ -23,8 +21,6 @@ const MODULE_DIRS: [&str; 2] = ["usr/lib/modules", "lib/modules"];
 /// 28 MiB.
 const MAX_MODULE: u64 = 128 << 20;
 const MAX_LIST: u64 = 16 << 20;
-/// Modules read at once. Each is held in memory, unpacked.
-const READERS: usize = 2;
 
 /// The modules of one kernel, as files.
 #[derive(Clone, Debug)]
@@ -174,28 +170,15 @@ impl Index {
     }
 }
 
-/// Reads the modules at `paths`, several at once.
+/// Reads the modules at `paths`.
 fn read_all<'a>(dir: &ModuleDir, paths: &[&'a String]) -> Result<Vec<(&'a String, Modinfo)>, IndexError> {
-    let next = AtomicUsize::new(0);
-    let reader = || {
-        let (mut infos, mut bytes) = (Vec::new(), Vec::new());
-        while let Some(path) = paths.get(next.fetch_add(1, Ordering::Relaxed)) {
-            let wrong = |source| IndexError::Read { path: path.to_string(), source };
-            interrupt::check().map_err(|stop| wrong(stop.into()))?;
-            dir.read_into(path, MAX_MODULE, &mut bytes)?;
-            let info = Modinfo::decode(&bytes);
-            let info = info.map_err(|source| IndexError::NoModule { path: path.to_string(), source })?;
-            infos.push((*path, info));
-        }
-        Ok(infos)
-    };
-    let parts = thread::scope(|scope| {
-        let readers = [(); READERS].map(|()| scope.spawn(reader));
-        readers.map(|reader| reader.join().expect("a reader does not panic"))
-    });
-    parts.into_iter().try_fold(Vec::new(), |mut all, part| {
-        all.extend(part?);
-        Ok(all)
+    parallel::map(paths, |bytes: &mut Vec<u8>, path| {
+        let wrong = |source| IndexError::Read { path: path.to_string(), source };
+        interrupt::check().map_err(|stop| wrong(stop.into()))?;
+        dir.read_into(path, MAX_MODULE, bytes)?;
+        let info = Modinfo::decode(bytes);
+        let info = info.map_err(|source| IndexError::NoModule { path: path.to_string(), source })?;
+        Ok((*path, info))
     })
 }
 

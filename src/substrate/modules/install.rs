@@ -3,6 +3,7 @@
 use super::closure::Selection;
 use super::index::{Index, IndexError, ModuleDir};
 use super::lists::{lists, plain_path};
+use super::parallel;
 use crate::image::extents::Extents;
 use crate::tree::FileTree;
 
@@ -18,9 +19,10 @@ pub fn install(dir: &ModuleDir, index: &Index, selection: &Selection) -> Result<
     let mut tree = FileTree::new();
     let top = format!("lib/modules/{}", index.release);
     tree.dir(&top);
-    for module in &selection.all {
+    let contents = parallel::map(&selection.all, |(): &mut (), module| dir.read(module))?;
+    for (module, content) in selection.all.iter().zip(contents) {
         let path = plain_path(module);
-        tree.file(&format!("{top}/{path}"), 0o644, Extents::bytes(dir.read(module)?));
+        tree.file(&format!("{top}/{path}"), 0o644, Extents::bytes(content));
     }
     for (name, bytes) in lists(index, &selection.all) {
         tree.file(&format!("{top}/{name}"), 0o644, Extents::bytes(bytes));

@@ -14,28 +14,41 @@ pub fn lists(index: &Index, modules: &[&Module]) -> Vec<(&'static str, Vec<u8>)>
     let mut sorted: Vec<(String, &Module)> =
         modules.iter().filter_map(|module| Some((name::of_path(&module.path)?, *module))).collect();
     sorted.sort_by(|(a, left), (b, right)| (left.order, a).cmp(&(right.order, b)));
-    let dependencies: Vec<(String, String)> =
-        sorted.iter().map(|(name, module)| (name.clone(), dependency_line(index, name, module))).collect();
-    let builtin_paths: String = index.builtin.values().map(|builtin| builtin.path.clone() + "\n").collect();
-    let text = |lines: Vec<String>| lines.concat().into_bytes();
+    let lines = |line: &dyn Fn(&(String, &Module)) -> String| {
+        sorted.iter().map(line).collect::<String>().into_bytes()
+    };
+    let needs: Vec<String> =
+        sorted.iter().map(|(name, module)| dependency_line(index, name, module)).collect();
+    let by_name =
+        (0..).zip(sorted.iter().zip(&needs)).map(|(order, ((name, _), line))| (name, order, line.as_str()));
+    let by_alias = (0..).zip(&sorted).flat_map(|(order, (name, module))| {
+        module.info.aliases.iter().map(move |alias| (alias, order, name.as_str()))
+    });
+    let builtin = (0..).zip(index.builtin.keys()).map(|(order, name)| (name, order, ""));
+    let builtin_by_alias = index
+        .builtin
+        .iter()
+        .flat_map(|(name, builtin)| builtin.aliases.iter().map(move |alias| (alias, 0, name.as_str())));
     vec![
-        ("modules.order", text(sorted.iter().map(|(_, module)| plain_path(module) + "\n").collect())),
-        ("modules.dep", text(dependencies.iter().map(|(_, line)| format!("{line}\n")).collect())),
-        ("modules.dep.bin", trie::encode(&numbered(dependencies.clone()))),
-        (
-            "modules.alias",
-            text(aliases(&sorted).map(|(alias, name)| format!("alias {alias} {name}\n")).collect()),
-        ),
-        ("modules.alias.bin", trie::encode(&numbered(aliases(&sorted)))),
-        ("modules.softdep", text(sorted.iter().map(softdep_line).collect())),
+        ("modules.order", lines(&|(_, module)| plain_path(module) + "\n")),
+        ("modules.dep", (needs.join("\n") + "\n").into_bytes()),
+        ("modules.dep.bin", trie::encode(&entries(by_name))),
+        ("modules.alias", lines(&|(name, module)| alias_lines(name, module))),
+        ("modules.alias.bin", trie::encode(&entries(by_alias))),
+        ("modules.softdep", lines(&|(name, module)| softdep_line(name, module))),
         // Only `modprobe symbol:...` asks for symbols, but kmod wants the file.
         ("modules.symbols.bin", trie::encode(&Entries::new())),
-        ("modules.builtin", builtin_paths.into_bytes()),
         (
-            "modules.builtin.bin",
-            trie::encode(&numbered(index.builtin.keys().map(|name| (name.clone(), String::new())))),
+            "modules.builtin",
+            index
+                .builtin
+                .values()
+                .flat_map(|builtin| [builtin.path.as_str(), "\n"])
+                .collect::<String>()
+                .into_bytes(),
         ),
-        ("modules.builtin.alias.bin", trie::encode(&numbered(builtin_aliases(index)))),
+        ("modules.builtin.bin", trie::encode(&entries(builtin))),
+        ("modules.builtin.alias.bin", trie::encode(&entries(builtin_by_alias))),
     ]
 }
 
@@ -69,19 +82,12 @@ fn visit<'a>(index: &'a Index, name: &'a str, seen: &mut BTreeSet<&'a str>, orde
     }
 }
 
-fn aliases<'a>(modules: &'a [(String, &'a Module)]) -> impl Iterator<Item = (String, String)> + 'a {
-    modules
-        .iter()
-        .flat_map(|(name, module)| module.info.aliases.iter().map(|alias| (alias.clone(), name.clone())))
-}
-
-fn builtin_aliases(index: &Index) -> impl Iterator<Item = (String, String)> + '_ {
-    let aliases = index.builtin.iter().map(|(name, builtin)| (name, &builtin.aliases));
-    aliases.flat_map(|(name, aliases)| aliases.iter().map(|alias| (alias.clone(), name.clone())))
+fn alias_lines(name: &str, module: &Module) -> String {
+    module.info.aliases.iter().map(|alias| format!("alias {alias} {name}\n")).collect()
 }
 
 /// All soft dependencies of a module in one line, since `modprobe` looks at one line only.
-fn softdep_line((name, module): &(String, &Module)) -> String {
+fn softdep_line(name: &str, module: &Module) -> String {
     let group = |label: &str, names: &[String]| {
         if names.is_empty() { String::new() } else { format!(" {label}: {}", names.join(" ")) }
     };
@@ -89,13 +95,13 @@ fn softdep_line((name, module): &(String, &Module)) -> String {
     if groups.is_empty() { groups } else { format!("softdep {name}{groups}\n") }
 }
 
-/// Entries whose values keep the order in which they come.
-fn numbered(pairs: impl IntoIterator<Item = (String, String)>) -> Entries {
+/// Names with their order and value; the same value of one name counts once.
+fn entries<'a>(rows: impl Iterator<Item = (&'a String, u32, &'a str)>) -> Entries {
     let mut entries = Entries::new();
-    for (number, (key, value)) in pairs.into_iter().enumerate() {
-        let values = entries.entry(key).or_default();
-        if values.iter().all(|(_, known)| *known != value) {
-            values.push((number as u32, value));
+    for (name, order, value) in rows {
+        let values = entries.entry(name.clone()).or_default();
+        if values.iter().all(|(_, known)| known != value) {
+            values.push((order, value.to_owned()));
         }
     }
     entries

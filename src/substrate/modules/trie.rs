@@ -21,27 +21,35 @@ const HAS_CHILDREN: u32 = 0x2000_0000;
 /// Names with their values; of several values, the one with the lowest number comes first.
 pub(super) type Entries = BTreeMap<String, Vec<(u32, String)>>;
 
+/// A name, as far as the tree does not say it already, and its values.
+type Leaf<'a> = (&'a [u8], &'a [(u32, String)]);
+
 /// Encodes the tree. Names that are not ASCII have no place in it and are left out.
 pub(super) fn encode(entries: &Entries) -> Vec<u8> {
-    let entries: Vec<(&[u8], &[(u32, String)])> = entries
+    let entries: Vec<Leaf> = entries
         .iter()
         .filter(|(name, _)| name.is_ascii())
         .map(|(name, values)| (name.as_bytes(), values.as_slice()))
         .collect();
     let mut out = [MAGIC, VERSION, 0].map(u32::to_be_bytes).concat();
-    let root = node(&entries, &mut out);
+    // The root stands for nothing, even if all names start alike.
+    let root = node(&entries, b"", &mut out);
     out[8..12].copy_from_slice(&root.to_be_bytes());
     out
 }
 
-/// Writes the node for `entries`, sorted names from which all that leads here is cut off, behind
-/// its children. Its offset and flags.
-fn node(mut entries: &[(&[u8], &[(u32, String)])], out: &mut Vec<u8>) -> u32 {
-    let prefix = match entries {
-        [] => &[][..],
+/// What all of `entries`, which are sorted, start with.
+fn common_prefix<'a>(entries: &[Leaf<'a>]) -> &'a [u8] {
+    match entries {
         [(first, _), .., (last, _)] => &first[..first.iter().zip(*last).take_while(|(a, b)| a == b).count()],
         [(only, _)] => only,
-    };
+        [] => &[],
+    }
+}
+
+/// Writes the node for `entries`, sorted names from which all that leads here is cut off and which
+/// start with `prefix`, behind its children. Its offset and flags.
+fn node(mut entries: &[Leaf], prefix: &[u8], out: &mut Vec<u8>) -> u32 {
     let values = match entries {
         [(name, values), rest @ ..] if name.len() == prefix.len() => {
             entries = rest;
@@ -73,11 +81,11 @@ fn node(mut entries: &[(&[u8], &[(u32, String)])], out: &mut Vec<u8>) -> u32 {
 
 /// Writes a child for each next character behind `depth`: the first and the last of them, and an
 /// offset for each between, 0 where there is none.
-fn children(entries: &[(&[u8], &[(u32, String)])], depth: usize, out: &mut Vec<u8>) -> ([u8; 2], Vec<u32>) {
+fn children(entries: &[Leaf], depth: usize, out: &mut Vec<u8>) -> ([u8; 2], Vec<u32>) {
     let [(first, _), .., (last, _)] = entries else {
         let [(only, values)] = entries else { return ([0; 2], Vec::new()) };
-        let child = node(&[(&only[depth + 1..], values)], out);
-        return ([only[depth]; 2], vec![child]);
+        let rest = &only[depth + 1..];
+        return ([only[depth]; 2], vec![node(&[(rest, values)], rest, out)]);
     };
     let (first, last) = (first[depth], last[depth]);
     let child = |character: u8| {
@@ -85,7 +93,7 @@ fn children(entries: &[(&[u8], &[(u32, String)])], depth: usize, out: &mut Vec<u
         let end = entries.partition_point(|(name, _)| name[depth] <= character);
         let below: Vec<_> =
             entries[start..end].iter().map(|(name, values)| (&name[depth + 1..], *values)).collect();
-        if below.is_empty() { 0 } else { node(&below, out) }
+        if below.is_empty() { 0 } else { node(&below, common_prefix(&below), out) }
     };
     ([first, last], (first..=last).map(child).collect())
 }

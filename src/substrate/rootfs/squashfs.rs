@@ -5,16 +5,16 @@ use std::collections::BTreeMap;
 use std::ffi::OsString;
 use std::io::{self, Read as _, Write};
 use std::path::{Path, PathBuf};
-use std::process::Stdio;
+use std::process::{Child, Stdio};
 
 use tar::{Builder, EntryType, Header};
 
 use crate::image::extents::Extents;
 use crate::substrate::content::Stream;
-use crate::tool::{MKSQUASHFS, ToolError};
-use crate::tree::{FileTree, Kind, Meta, Node, TreePath};
+use crate::tool::{MKSQUASHFS, ToolError, UNSHARE};
+use crate::tree::{FileTree, Kind, Node, TreePath};
 
-/// Near level 15, the program's own default, in a third of its time.
+/// The middle of what the program offers; its own default is 15.
 const ZSTD_LEVEL: u32 = 9;
 
 /// Why a tree cannot be written as squashfs.
@@ -49,16 +49,15 @@ pub enum SquashfsError {
     },
 }
 
-/// Writes `tree` to the file `out`, zstd-compressed, with `epoch` (seconds since 1970) as the time
-/// of the file system and the latest that an entry may have. The same tree gives the same bytes.
+/// Writes `tree` to the file `out`, zstd-compressed, with all times set to `epoch` (seconds since
+/// 1970) and the root directory owned by root. The same tree gives the same bytes, whoever builds.
 ///
 /// # Errors
 /// When `mksquashfs` is missing or fails, or a content cannot be read.
 pub fn write(tree: &FileTree, epoch: u32, out: &Path) -> Result<Extents, SquashfsError> {
-    let mut child =
-        MKSQUASHFS.spawn(&arguments(tree, epoch, out), [Stdio::piped(), Stdio::null(), Stdio::piped()])?;
+    let mut child = start(&arguments(tree, epoch, out))?;
     let input = child.stdin.take().expect("standard input is a pipe");
-    let sent = send(tree, epoch, io::BufWriter::with_capacity(256 << 10, input));
+    let sent = send(tree, io::BufWriter::with_capacity(256 << 10, input));
     let failed = |stderr| SquashfsError::Failed { path: out.to_owned(), stderr };
     let output = child.wait_with_output().map_err(|error| failed(error.to_string()))?;
     if !output.status.success() {
@@ -69,17 +68,26 @@ pub fn write(tree: &FileTree, epoch: u32, out: &Path) -> Result<Extents, Squashf
     Ok(Extents::file(out, 0, size))
 }
 
+/// Starts `mksquashfs` as root, be it that of a namespace: what it reads as an archive gets a root
+/// directory that belongs to whoever runs it.
+fn start(arguments: &[OsString]) -> Result<Child, ToolError> {
+    let streams = [Stdio::piped(), Stdio::null(), Stdio::piped()];
+    if rustix::process::geteuid().is_root() {
+        return MKSQUASHFS.spawn(arguments, streams);
+    }
+    let program = MKSQUASHFS.find()?.into_os_string();
+    let front = ["--map-root-user".into(), "--".into(), program];
+    UNSHARE.spawn(&[&front, arguments].concat(), streams)
+}
+
 fn arguments(tree: &FileTree, epoch: u32, out: &Path) -> Vec<OsString> {
-    let root = tree.get(&TreePath::root()).map_or(Meta::root(0o755), |node| node.meta.clone());
+    let root = tree.get(&TreePath::root()).map_or(0o755, |node| node.meta.mode);
     let settings = [
         ("-comp", "zstd".to_owned()),
         ("-Xcompression-level", ZSTD_LEVEL.to_string()),
         ("-mkfs-time", epoch.to_string()),
-        // An archive has no entry for the root directory that the program would heed.
-        ("-root-time", epoch.to_string()),
-        ("-root-mode", format!("{:o}", root.mode)),
-        ("-root-uid", root.uid.to_string()),
-        ("-root-gid", root.gid.to_string()),
+        ("-all-time", epoch.to_string()),
+        ("-root-mode", format!("{root:o}")),
     ];
     let mut arguments: Vec<OsString> = vec!["-".into(), out.into()];
     arguments.extend(["-tar", "-noappend", "-quiet", "-no-progress"].map(OsString::from));
@@ -88,19 +96,19 @@ fn arguments(tree: &FileTree, epoch: u32, out: &Path) -> Vec<OsString> {
 }
 
 /// Writes the tree as pax archive. A hard link comes after its file, whatever their names.
-fn send(tree: &FileTree, epoch: u32, out: impl Write) -> Result<(), SquashfsError> {
+fn send(tree: &FileTree, out: impl Write) -> Result<(), SquashfsError> {
     let mut builder = Builder::new(out);
     let is_link = |node: &Node| matches!(node.kind, Kind::HardLink(_));
     let files = tree.iter().skip(1).filter(|(_, node)| !is_link(node));
     for (path, node) in files.chain(tree.iter().filter(|(_, node)| is_link(node))) {
-        append(&mut builder, path, node, epoch)
+        append(&mut builder, path, node)
             .map_err(|source| SquashfsError::Pass { path: path.clone(), source })?;
     }
     let end = |source| SquashfsError::Pass { path: TreePath::root(), source };
     builder.into_inner().map_err(end)?.flush().map_err(end)
 }
 
-fn append(builder: &mut Builder<impl Write>, path: &TreePath, node: &Node, epoch: u32) -> io::Result<()> {
+fn append(builder: &mut Builder<impl Write>, path: &TreePath, node: &Node) -> io::Result<()> {
     let xattrs: BTreeMap<String, &Vec<u8>> =
         node.meta.xattrs.iter().map(|(name, value)| (format!("SCHILY.xattr.{name}"), value)).collect();
     builder.append_pax_extensions(xattrs.iter().map(|(name, value)| (name.as_str(), value.as_slice())))?;
@@ -108,8 +116,7 @@ fn append(builder: &mut Builder<impl Write>, path: &TreePath, node: &Node, epoch
     header.set_mode(node.meta.mode.into());
     header.set_uid(node.meta.uid.into());
     header.set_gid(node.meta.gid.into());
-    let latest = i64::from(epoch);
-    header.set_mtime(node.meta.mtime.unwrap_or(latest).clamp(0, latest) as u64);
+    header.set_mtime(0);
     header.set_size(0);
     let (kind, target) = match &node.kind {
         Kind::Dir => (EntryType::Directory, None),
