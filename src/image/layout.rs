@@ -128,7 +128,8 @@ pub struct Entry {
 pub enum PlaceError {
     /// The partitions before it leave too little.
     #[error(
-        "partition `{role}` needs {needs}, but only {left} are left\n\nhint: make the disk larger, or a partition smaller"
+        "partition `{role}` needs {needs}, but only {left} are left\n\n\
+         hint: make the disk larger, or a partition smaller"
     )]
     TooSmall {
         /// The partition.
@@ -146,7 +147,8 @@ pub enum PlaceError {
     },
     /// The name does not fit in the table.
     #[error(
-        "partition `{role}` has the name `{name}`, but a {scheme} name has at most {most} characters\n\nhint: shorten the name"
+        "partition `{role}` has the name `{name}`, but a {scheme} name has at most \
+         {most} characters\n\nhint: shorten the name"
     )]
     Name {
         /// The partition.

@@ -150,6 +150,7 @@ fn what_fat_cannot_hold_is_refused_by_name() {
         refused("boot/huge", file(4 << 30)),
         "`/boot/huge` has 4 GiB, but a file on FAT has less than 4 GiB\n\nhint: put it on an ext4 partition"
     );
+    assert!(refused("", file(1)).starts_with("`/` is a root that is not a directory"));
     assert_eq!(
         refused("a:b", file(0)),
         "`/a:b` has a name that FAT does not take: it holds one of \" * / : < > ? \\ |\n\nhint: rename it"

@@ -90,6 +90,7 @@ fn target(path: &TreePath, node: &Node, dirs: usize, files: usize) -> Result<Tar
     let refused = |what| Err(FatError::Kind { path: path.clone(), what });
     match &node.kind {
         Kind::Dir => Ok(Target::Dir(dirs)),
+        _ if path.as_str().is_empty() => refused("root that is not a directory"),
         Kind::File(content) if content.size() > LARGEST_FILE => {
             Err(FatError::FileTooLarge { path: path.clone(), size: Bytes(content.size()) })
         }

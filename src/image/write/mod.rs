@@ -65,7 +65,7 @@ pub struct Mirror {
     pub to: u64,
 }
 
-/// A file to digest as its bytes pass. No two watches share bytes.
+/// A file to digest as its bytes pass. No two watches share bytes, and none is in a mirror's copy.
 #[derive(Clone, Debug)]
 pub struct Watch {
     /// Name of the file, for [`Digests`] and for errors.
@@ -94,10 +94,16 @@ pub enum WriteError {
     #[error("`{}` is a directory\n\nhint: name a file in it", .0.display())]
     Directory(PathBuf),
     /// Something else that is not a regular file stands there.
-    #[error("`{}` is not a regular file\n\nhint: write an image to a device with `factory flash`", .0.display())]
+    #[error(
+        "`{}` is not a regular file\n\nhint: write an image to a device with `factory flash`",
+        .0.display()
+    )]
     NotAFile(PathBuf),
     /// The file system is full.
-    #[error("no space is left for `{}`, which takes {}\n\nhint: free some space, or write it elsewhere", path.display(), needs)]
+    #[error(
+        "no space is left for `{}`, which takes {needs}\n\nhint: free some space, or write it elsewhere",
+        path.display()
+    )]
     Full {
         /// The image.
         path: PathBuf,
