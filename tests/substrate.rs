@@ -1,6 +1,8 @@
 //! The substrate against the tools that will read it, or that do the same work: cpio, kmod,
 //! busybox, tar, squashfs-tools. A tool that is missing fails its test.
 
+#![allow(clippy::unwrap_used, reason = "a test may")]
+
 use std::collections::BTreeSet;
 use std::fs;
 use std::os::unix::fs::{MetadataExt, PermissionsExt};
