@@ -12,12 +12,8 @@ pub struct Part {
     pub package: String,
     /// For a metapackage: what the name of the real package starts with.
     pub follow: Option<String>,
-    /// The one file that is taken out of it.
-    pub member: Option<String>,
-    /// Of a kernel: its image, with one `*`.
-    pub image: Option<String>,
-    /// Of a kernel: the directory of its modules, with one `*`.
-    pub modules: Option<String>,
+    /// The one file that is taken out of it; a `*` stands for any text without a slash.
+    pub member: String,
 }
 
 /// The parts of a track by what they are for, such as `kernel`.

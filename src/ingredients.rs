@@ -6,29 +6,32 @@ use std::path::Path;
 use std::sync::Arc;
 
 use crate::config::RootfsFormat;
+use crate::digest::Sha256;
 use crate::disk::Trees;
 use crate::fetch::unpack::{self, Pick, UnpackError};
 use crate::fetch::{Part, Parts};
 use crate::image::Formatted;
 use crate::image::ext4::{self, Ext4Error, Usage};
 use crate::image::extents::Extents;
-use crate::kernel::{self, Kernel, KernelError};
-use crate::plan::{Build, Plan, part};
+use crate::kernel::{self, KernelError};
+use crate::plan::{Build, Plan, Rootfs, part};
 use crate::progress;
 use crate::source::Origin;
-use crate::store::Store;
+use crate::store::{Derived, Output, Store, StoreError};
 use crate::substrate::elf::Allow;
 use crate::substrate::modules::{self, Wanted};
-use crate::substrate::rootfs::Layer;
 use crate::substrate::rootfs::dir::{self, DirError, Owner};
 use crate::substrate::rootfs::dpkg::Package;
 use crate::substrate::rootfs::squashfs::{self, SquashfsError};
 use crate::substrate::rootfs::tar::{self, TarLayerError};
+use crate::substrate::rootfs::{self, Layer, RootfsError};
 use crate::substrate::settings::Settings;
-use crate::substrate::{self, Spec, Substrate, SubstrateError, contents};
+use crate::substrate::{self, Spec, SubstrateError, contents};
 use crate::track::{Ingredients, Member};
 use crate::tree::{FileTree, TreePath};
 
+/// Name of the packed initramfs in the store.
+const INITRAMFS: &str = "initramfs.img";
 /// Packages unpacked at the same time.
 const JOBS: usize = 2;
 
@@ -47,10 +50,16 @@ pub enum IngredientsError {
     /// The kernel cannot be used.
     #[error(transparent)]
     Kernel(#[from] KernelError),
+    /// The root file system cannot be made.
+    #[error(transparent)]
+    Rootfs(#[from] RootfsError),
+    /// The store does not work.
+    #[error(transparent)]
+    Store(#[from] StoreError),
     /// A directory of the project cannot be used.
     #[error(transparent)]
     Directory(#[from] DirError),
-    /// Initramfs or root file system cannot be made.
+    /// The initramfs cannot be made.
     #[error(transparent)]
     Substrate(#[from] SubstrateError),
     /// The root file system cannot be formatted.
@@ -79,13 +88,12 @@ struct Kitchen<'a> {
 pub fn trees(plan: &Plan, build: &Build, store: &Store, parts: &Parts) -> Result<Trees, IngredientsError> {
     let kitchen = Kitchen { plan, build, store, parts };
     let members = kitchen.members()?;
-    let kernel = kitchen.kernel()?;
-    let Substrate { initramfs, rootfs } = kitchen.substrate(&kernel, &members[part::BUSYBOX])?;
+    let whole = |member: &Member| Extents::file(member.path.clone(), 0, member.size);
     let scratch = tempfile::tempdir().map_err(IngredientsError::Scratch)?;
     let ingredients = Ingredients {
-        initramfs,
-        kernel: kernel.image,
-        rootfs: rootfs.map(|tree| kitchen.rootfs(&tree, scratch.path())).transpose()?,
+        kernel: whole(&members[part::KERNEL]),
+        initramfs: whole(&kitchen.initramfs(&members[part::BUSYBOX])?),
+        rootfs: plan.rootfs.as_ref().map(|rootfs| kitchen.rootfs(rootfs, scratch.path())).transpose()?,
         cmdline: &plan.kernel.cmdline,
         secure_boot: plan.loader.secure_boot,
         members: &|name| members[name].clone(),
@@ -109,49 +117,63 @@ impl Kitchen<'_> {
         wanted
             .map(|(name, path)| {
                 let pick = Pick { path: &path, name };
-                let derived = unpack::members(self.store, self.one(name)?, &[pick])?;
-                let file = derived.get(name).ok_or_else(|| IngredientsError::NoPart(name.to_owned()))?;
-                Ok((name, Member { path: file.path.clone(), size: file.size }))
+                Ok((name, member(&unpack::members(self.store, self.one(name)?, &[pick])?, name)?))
             })
             .collect()
     }
 
-    fn kernel(&self) -> Result<Kernel, IngredientsError> {
-        let part = self.one(part::KERNEL)?;
-        let unpacked = unpack::deb(self.store, part)?;
-        let tree = tar::read(&unpacked.data.path)?;
-        let image = self.plan.track.kernel().image.unwrap_or_default();
-        Ok(kernel::from_package(self.store, &part.pin.name, part.pin.sha256, &tree, &image)?)
+    /// The initramfs: packed once for the same inputs, and kept in the store.
+    fn initramfs(&self, busybox: &Member) -> Result<Member, IngredientsError> {
+        let inputs = [part::KERNEL, part::BUSYBOX, part::PAYLOAD].map(|name| {
+            let sha256 = self.parts.one(name).map(|part| part.pin.sha256.to_string());
+            format!("{name} {}", sha256.unwrap_or_default())
+        });
+        let spec = self.spec();
+        let version = env!("CARGO_PKG_VERSION");
+        let key = format!("{INITRAMFS} {version} {inputs:?} {spec:?}").into_bytes();
+        let key = Sha256::of(&[key, substrate::device_files()].concat());
+        let kept = self.store.derived(key, |dir| {
+            let packed = self.pack(&spec, busybox)?;
+            dir.file(INITRAMFS, |file| append(&packed, file))
+        })?;
+        member(&kept, INITRAMFS)
     }
 
-    fn substrate(&self, kernel: &Kernel, busybox: &Member) -> Result<Substrate, IngredientsError> {
-        let Plan { substrate, rootfs, .. } = self.plan;
+    fn pack(&self, spec: &Spec, busybox: &Member) -> Result<Extents, IngredientsError> {
+        let kernel = self.one(part::KERNEL)?;
+        let tree = tar::read(&unpack::deb(self.store, kernel)?.data.path)?;
+        let kernel = kernel::modules(self.store, kernel.pin.sha256, &tree)?;
+        let payload = self.parts.one(part::PAYLOAD);
+        let payload = payload.map(|part| dir::read(&part.path, Owner::Root)).transpose()?;
+        let parts = substrate::Parts {
+            busybox: Arc::new(Extents::file(busybox.path.clone(), 0, busybox.size)),
+            module_dir: &kernel.files,
+            index: &kernel.index,
+            payload: payload.as_ref(),
+        };
+        Ok(substrate::initramfs(spec, &parts)?)
+    }
+
+    fn spec(&self) -> Spec {
+        let Plan { substrate, .. } = self.plan;
         let mut modules = modules::parse_list(contents::MODULES, contents::MODULES_NAME);
         modules.extend(substrate.modules.iter().map(|name| Wanted {
             name: name.clone(),
             is_optional: false,
             origin: "factory.toml: substrate.modules".to_owned(),
         }));
-        let libraries = rootfs.as_ref().map(|rootfs| rootfs.allow_missing.clone()).unwrap_or_default();
-        let spec = Spec {
+        Spec {
             settings: self.settings(),
             modules,
             compression: substrate.compression,
             epoch: self.build.epoch,
-            allow: Allow { paths: Vec::new(), libraries },
-        };
-        let payload = self.parts.one(part::PAYLOAD);
-        let payload = payload.map(|part| dir::read(&part.path, Owner::Root)).transpose()?;
-        let layers = rootfs.as_ref().map_or(0, |rootfs| rootfs.layers);
-        let layers: Vec<Layer> = (1..=layers).map(|number| self.layer(number)).collect::<Result<_, _>>()?;
-        let parts = substrate::Parts {
-            busybox: Arc::new(Extents::file(busybox.path.clone(), 0, busybox.size)),
-            module_dir: &kernel.modules,
-            index: &kernel.index,
-            payload: payload.as_ref(),
-            layers: &layers,
-        };
-        Ok(substrate::assemble(&spec, &parts)?)
+            allow: self.allow(),
+        }
+    }
+
+    fn allow(&self) -> Allow {
+        let libraries = self.plan.rootfs.as_ref().map(|rootfs| rootfs.allow_missing.clone());
+        Allow { paths: Vec::new(), libraries: libraries.unwrap_or_default() }
     }
 
     fn settings(&self) -> Settings {
@@ -168,15 +190,19 @@ impl Kitchen<'_> {
     }
 
     /// The root file system as one file, with its name in the slot.
-    fn rootfs(&self, tree: &FileTree, scratch: &Path) -> Result<(&'static str, Extents), IngredientsError> {
-        match self.plan.rootfs.as_ref().map(|rootfs| rootfs.format) {
-            Some(RootfsFormat::Squashfs) => {
+    fn rootfs(&self, rootfs: &Rootfs, scratch: &Path) -> Result<(&'static str, Extents), IngredientsError> {
+        let layers: Vec<Layer> =
+            (1..=rootfs.layers).map(|number| self.layer(number)).collect::<Result<_, _>>()?;
+        let options = rootfs::Options { init: rootfs.init.clone(), allow: self.allow() };
+        let tree = rootfs::assemble(&layers, &options)?;
+        match rootfs.format {
+            RootfsFormat::Ext4 => Ok(("rootfs.ext4", self.ext4(&tree)?.extents)),
+            RootfsFormat::Squashfs => {
                 let bar = progress::spinner("packing the root file system");
-                let packed = squashfs::write(tree, self.build.epoch, &scratch.join("rootfs.squashfs"))?;
+                let packed = squashfs::write(&tree, self.build.epoch, &scratch.join("rootfs.squashfs"))?;
                 bar.finish_and_clear();
                 Ok(("rootfs.squashfs", packed))
             }
-            Some(RootfsFormat::Ext4) | None => Ok(("rootfs.ext4", self.ext4(tree)?.extents)),
         }
     }
 
@@ -210,4 +236,16 @@ impl Kitchen<'_> {
         }
         Ok(Layer::Tar(unpack::tar(self.store, part)?.path))
     }
+}
+
+fn member(derived: &Derived, name: &str) -> Result<Member, IngredientsError> {
+    let file = derived.get(name).ok_or_else(|| IngredientsError::NoPart(name.to_owned()))?;
+    Ok(Member { path: file.path.clone(), size: file.size })
+}
+
+/// Copies a content that is in memory.
+fn append(content: &Extents, file: &mut Output) -> Result<(), IngredientsError> {
+    let mut bytes = vec![0; content.size() as usize];
+    content.read_at(0, &mut bytes).map_err(IngredientsError::Scratch)?;
+    Ok(file.append(&bytes)?)
 }

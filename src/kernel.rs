@@ -1,103 +1,56 @@
-//! A kernel from a package: its image, and its modules with the index of what they need.
+//! The modules of a kernel package, with the index of what they need.
 
 use std::io;
 
 use crate::digest::Sha256;
-use crate::image::extents::Extents;
+use crate::progress;
 use crate::store::{Store, StoreError};
 use crate::substrate::modules::{Index, IndexError, ModuleDir};
-use crate::tree::{FileTree, Kind};
+use crate::tree::FileTree;
 
-/// What the stored index is called, and the version of how it is made.
+/// What the stored index is called; to be renamed when it changes.
 const INDEX: &str = "modules-index-1.json";
 
-/// A kernel, ready to be put into a slot.
+/// The modules of one kernel.
 #[derive(Debug)]
-pub struct Kernel {
-    /// The image that the loader starts.
-    pub image: Extents,
-    /// The modules as packaged.
-    pub modules: ModuleDir,
+pub struct Modules {
+    /// The files as packaged.
+    pub files: ModuleDir,
     /// What they need and answer to.
     pub index: Index,
 }
 
-/// Why a package is no kernel.
+/// Why a package has no usable modules.
 #[derive(Debug, thiserror::Error)]
 pub enum KernelError {
-    /// There is not exactly one image.
-    #[error("package `{package}` has {found} files `{pattern}`, where a kernel has one")]
-    Image {
-        /// The package.
-        package: String,
-        /// Where the image was looked for.
-        pattern: String,
-        /// How many there are.
-        found: usize,
-    },
     /// The modules cannot be listed.
     #[error(transparent)]
     Modules(#[from] IndexError),
     /// The store does not work.
     #[error(transparent)]
     Store(#[from] StoreError),
-    /// The index cannot be kept.
+    /// The index cannot be kept, or read again.
     #[error("keeping the index of kernel modules")]
     Keep(#[source] io::Error),
 }
 
-/// Takes the kernel out of an unpacked package. The index of its modules is made once for each
-/// package, which is known by its digest, and kept in the store.
+/// Finds the modules of an unpacked kernel package. Their index is made once for each package,
+/// which is known by its digest, and kept in the store.
 ///
 /// # Errors
-/// When the package has no kernel or several, or a module is damaged.
-pub fn from_package(
-    store: &Store,
-    package: &str,
-    digest: Sha256,
-    tree: &FileTree,
-    image: &str,
-) -> Result<Kernel, KernelError> {
-    let image = find_image(package, tree, image)?;
-    let modules = ModuleDir::find(tree)?;
-    let key = Sha256::of(format!("{INDEX} {digest}").as_bytes());
-    let mut made = None;
+/// When the package has no modules, or one is damaged.
+pub fn modules(store: &Store, package: Sha256, tree: &FileTree) -> Result<Modules, KernelError> {
+    let files = ModuleDir::find(tree)?;
+    let key = Sha256::of(format!("{INDEX} {package}").as_bytes());
     let kept = store.derived(key, |dir| {
-        let bar = crate::progress::spinner(format!("reading the modules of kernel {}", modules.release));
-        let index = Index::build(&modules)?;
+        let bar = progress::spinner(format!("reading the modules of kernel {}", files.release));
+        let index = Index::build(&files)?;
         bar.finish_and_clear();
-        dir.file(INDEX, |file| {
-            serde_json::to_writer(file, &index).map_err(|error| KernelError::Keep(error.into()))
-        })?;
-        made = Some(index);
-        Ok::<(), KernelError>(())
+        let text = serde_json::to_vec(&index).map_err(|error| KernelError::Keep(error.into()))?;
+        dir.file(INDEX, |file| Ok::<(), KernelError>(file.append(&text)?))
     })?;
-    let index = match (made, kept.get(INDEX)) {
-        (Some(index), _) => index,
-        (None, Some(file)) => {
-            let text = std::fs::read(&file.path).map_err(KernelError::Keep)?;
-            serde_json::from_slice(&text).map_err(|error| KernelError::Keep(error.into()))?
-        }
-        (None, None) => return Err(KernelError::Keep(io::ErrorKind::NotFound.into())),
-    };
-    Ok(Kernel { image, modules, index })
-}
-
-/// The one file that matches a pattern with a single `*`.
-fn find_image(package: &str, tree: &FileTree, pattern: &str) -> Result<Extents, KernelError> {
-    let (start, end) = pattern.split_once('*').unwrap_or((pattern, ""));
-    let mut images = tree.iter().filter_map(|(path, node)| match &node.kind {
-        Kind::File(content) if path.as_str().starts_with(start) && path.as_str().ends_with(end) => {
-            Some(content)
-        }
-        _ => None,
-    });
-    match (images.next(), images.count()) {
-        (Some(image), 0) => Ok(Extents::clone(image)),
-        (first, more) => Err(KernelError::Image {
-            package: package.to_owned(),
-            pattern: pattern.to_owned(),
-            found: usize::from(first.is_some()) + more,
-        }),
-    }
+    let file = kept.get(INDEX).ok_or_else(|| KernelError::Keep(io::ErrorKind::NotFound.into()))?;
+    let text = std::fs::read(&file.path).map_err(KernelError::Keep)?;
+    let index = serde_json::from_slice(&text).map_err(|error| KernelError::Keep(error.into()))?;
+    Ok(Modules { files, index })
 }

@@ -14,7 +14,7 @@ use factory::image::extents::Extents;
 use factory::substrate::initramfs::{self, Compression};
 use factory::substrate::modules::{self, Index, ModuleDir, Selection, parse_list};
 use factory::substrate::rootfs::{self, Layer, Options, RootfsError, dir::Owner};
-use factory::substrate::{Parts, Spec, assemble, contents, settings::Settings};
+use factory::substrate::{self, Parts, Spec, contents, settings::Settings};
 use factory::tree::{FileTree, Kind, TreePath};
 use tempfile::TempDir;
 
@@ -422,26 +422,24 @@ fn layers_become_one_root_file_system_that_can_start() {
 }
 
 #[test]
-fn the_whole_substrate_is_made_from_its_parts() {
-    let dir = TempDir::new().unwrap();
-    let (kernel, layers) = (kernel(), [Layer::Tar(archive(dir.path()))]);
+fn an_initramfs_is_made_from_its_parts() {
+    let kernel = kernel();
     let module_dir = ModuleDir::find(&kernel).unwrap();
     let index = Index::build(&module_dir).unwrap();
     let spec = Spec {
-        settings: Settings { rootfs_init: Some("/bin/tool".into()), ..sample_settings() },
+        settings: sample_settings(),
         modules: parse_list(ALL, "list"),
         compression: Compression::default(),
         epoch: 7,
         allow: Default::default(),
     };
     let busybox = Arc::new(Extents::zeros(100));
-    let parts = Parts { busybox, module_dir: &module_dir, index: &index, payload: None, layers: &layers };
-    let substrate = assemble(&spec, &parts).unwrap();
-    assert_eq!(bytes(&substrate.initramfs)[..4], [0x28, 0xb5, 0x2f, 0xfd]);
-    assert!(substrate.rootfs.is_some());
+    let parts = Parts { busybox, module_dir: &module_dir, index: &index, payload: None };
+    let packed = substrate::initramfs(&spec, &parts).unwrap();
+    assert_eq!(bytes(&packed)[..4], [0x28, 0xb5, 0x2f, 0xfd]);
 
     let unknown = Spec { modules: parse_list("ext5", "factory.toml"), ..spec };
-    let error = assemble(&unknown, &parts).unwrap_err();
+    let error = substrate::initramfs(&unknown, &parts).unwrap_err();
     assert_eq!(
         error.to_string(),
         "kernel 6.1-test has no module `ext5`\n  --> factory.toml:1\n\nhint: did you mean `ext4`?"

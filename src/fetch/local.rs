@@ -1,6 +1,6 @@
 //! Files and directories of the project, pinned as they are now.
 
-use std::fs::{self, File, Metadata};
+use std::fs::{self, Metadata};
 use std::io;
 use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::PermissionsExt;
@@ -10,20 +10,20 @@ use sha2::Digest as _;
 
 use super::FetchError;
 use crate::digest::Sha256;
-use crate::interrupt;
 use crate::lock::{Location, Pin};
+use crate::store::Store;
 use crate::tree::TreePath;
 
 /// Pins what is at `path` for the role `wanted`.
 ///
 /// The digest of a directory is over rows of type, mode, path, and content, sorted by path; see
 /// [`row`]. Owners and times do not count, as a project's repository does not keep them.
-pub(super) fn pin(wanted: &str, path: &Path) -> Result<Pin, FetchError> {
+pub(super) fn pin(store: &Store, wanted: &str, path: &Path) -> Result<Pin, FetchError> {
     let read = |source| FetchError::Read { path: path.to_owned(), source };
     let (size, sha256) = if fs::metadata(path).map_err(read)?.is_dir() {
-        dir_digest(path)?
+        dir_digest(store, path)?
     } else {
-        file_digest(path).map_err(read)?
+        store.digest_of(path).map_err(read)?
     };
     let name = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
     Ok(Pin {
@@ -36,23 +36,7 @@ pub(super) fn pin(wanted: &str, path: &Path) -> Result<Pin, FetchError> {
     })
 }
 
-fn file_digest(path: &Path) -> io::Result<(u64, Sha256)> {
-    let mut file = File::open(path)?;
-    let mut hash = sha2::Sha256::default();
-    let mut buffer = vec![0; 256 << 10];
-    let mut size = 0;
-    loop {
-        interrupt::check()?;
-        let count = io::Read::read(&mut file, &mut buffer)?;
-        if count == 0 {
-            return Ok((size, Sha256::finish(hash)));
-        }
-        hash.update(&buffer[..count]);
-        size += count as u64;
-    }
-}
-
-fn dir_digest(root: &Path) -> Result<(u64, Sha256), FetchError> {
+fn dir_digest(store: &Store, root: &Path) -> Result<(u64, Sha256), FetchError> {
     let mut hash = sha2::Sha256::default();
     let mut total = 0;
     for entry in walkdir::WalkDir::new(root).min_depth(1).sort_by_file_name() {
@@ -65,7 +49,7 @@ fn dir_digest(root: &Path) -> Result<(u64, Sha256), FetchError> {
             .map_err(|source| FetchError::Name { dir: root.to_owned(), source })?;
         let read = |source| FetchError::Read { path: entry.path().to_owned(), source };
         let metadata = entry.path().symlink_metadata().map_err(read)?;
-        let (size, row) = row(entry.path(), &metadata, &name).map_err(read)?;
+        let (size, row) = row(store, entry.path(), &metadata, &name).map_err(read)?;
         total += size;
         hash.update(row);
     }
@@ -73,7 +57,7 @@ fn dir_digest(root: &Path) -> Result<(u64, Sha256), FetchError> {
 }
 
 /// `dir 755 etc` / `link 777 bin` + NUL + target / `file 644 etc/hosts` + NUL + digest, then a NUL.
-fn row(path: &Path, metadata: &Metadata, name: &TreePath) -> io::Result<(u64, Vec<u8>)> {
+fn row(store: &Store, path: &Path, metadata: &Metadata, name: &TreePath) -> io::Result<(u64, Vec<u8>)> {
     let mode = metadata.permissions().mode() & 0o7777;
     let row = |kind: &str, content: &[u8]| {
         let mut row = format!("{kind} {mode:o} {}\0", name.as_str()).into_bytes();
@@ -86,7 +70,7 @@ fn row(path: &Path, metadata: &Metadata, name: &TreePath) -> io::Result<(u64, Ve
     } else if metadata.is_symlink() {
         Ok((0, row("link", fs::read_link(path)?.as_os_str().as_bytes())))
     } else if metadata.is_file() {
-        let (size, digest) = file_digest(path)?;
+        let (size, digest) = store.digest_of(path)?;
         Ok((size, row("file", &digest.0)))
     } else {
         Err(io::Error::new(io::ErrorKind::Unsupported, "it is no file, directory or symbolic link"))
@@ -99,6 +83,11 @@ mod tests {
 
     use super::*;
 
+    fn pinned(path: &Path) -> Result<Pin, FetchError> {
+        let home = tempfile::tempdir().unwrap();
+        pin(&Store::open(home.path()).unwrap(), "x", path)
+    }
+
     fn tree() -> tempfile::TempDir {
         let dir = tempfile::tempdir().unwrap();
         fs::create_dir(dir.path().join("etc")).unwrap();
@@ -109,7 +98,7 @@ mod tests {
 
     #[test]
     fn a_directory_hashes_to_the_same_wherever_and_whenever_it_is() {
-        let (one, two) = (pin("x", tree().path()).unwrap(), pin("x", tree().path()).unwrap());
+        let (one, two) = (pinned(tree().path()).unwrap(), pinned(tree().path()).unwrap());
         assert_eq!((one.sha256, one.size), (two.sha256, 9));
     }
 
@@ -117,9 +106,9 @@ mod tests {
     fn every_change_in_a_directory_changes_its_digest() {
         let dir = tree();
         let at = |name: &str| dir.path().join(name);
-        let mut seen = vec![pin("x", dir.path()).unwrap().sha256];
+        let mut seen = vec![pinned(dir.path()).unwrap().sha256];
         let mut must_differ = |what: &str| {
-            let digest = pin("x", dir.path()).unwrap().sha256;
+            let digest = pinned(dir.path()).unwrap().sha256;
             assert!(!seen.contains(&digest), "{what}");
             seen.push(digest);
         };
@@ -140,7 +129,7 @@ mod tests {
     fn a_socket_is_refused() {
         let dir = tree();
         let _socket = std::os::unix::net::UnixListener::bind(dir.path().join("socket")).unwrap();
-        let error = pin("x", dir.path()).unwrap_err();
+        let error = pinned(dir.path()).unwrap_err();
         assert_eq!(error.to_string(), format!("reading `{}/socket`", dir.path().display()));
     }
 }

@@ -188,7 +188,9 @@ impl Fetch<'_> {
         }
         let parts = parallel::map(&jobs, self.options.jobs, |job| match job {
             Job::Blob(pin) => self.blob(pin),
-            Job::Local(role, path) => Ok(Part { pin: local::pin(role, path)?, path: (*path).to_owned() }),
+            Job::Local(role, path) => {
+                Ok(Part { pin: local::pin(self.store, role, path)?, path: (*path).to_owned() })
+            }
         })?;
         let mut by_role: BTreeMap<String, Vec<Part>> = BTreeMap::new();
         for part in parts {

@@ -5,6 +5,7 @@
 //! <store>/blobs/<sha256>.verified   how the file looked when it was verified (see stamp.rs)
 //! <store>/blobs/<sha256>.part       a download that was cut off
 //! <store>/derived/<key>/            files made from blobs, with manifest.json
+//! <store>/known/<digest>          digests of large files outside (see known.rs)
 //! <store>/locks/<digest>            held while a blob or a derived directory is made
 //! <store>/corrupt/<sha256>          what was found damaged, for whoever wants to know why
 //! ```
@@ -15,6 +16,7 @@
 
 mod blob;
 mod derived;
+mod known;
 mod stamp;
 
 use std::fs::{self, File};
@@ -93,7 +95,7 @@ impl Store {
     /// When a directory cannot be made.
     pub fn open(dir: &Path) -> Result<Self, StoreError> {
         let store = Store { dir: dir.to_owned() };
-        for name in ["blobs", "derived", "locks", "corrupt"] {
+        for name in ["blobs", "derived", "known", "locks", "corrupt"] {
             let path = dir.join(name);
             fs::create_dir_all(&path).map_err(StoreError::on("making", &path))?;
         }

@@ -107,8 +107,8 @@ impl Track for Generic {
     }
 
     fn members(&self, secure_boot: bool) -> Vec<(&'static str, String)> {
-        let names = [part::BUSYBOX].into_iter().chain(loaders(secure_boot).iter().copied());
-        names.filter_map(|name| PARTS[name].member.clone().map(|member| (name, member))).collect()
+        let names = [part::KERNEL, part::BUSYBOX].into_iter().chain(loaders(secure_boot).iter().copied());
+        names.map(|name| (name, PARTS[name].member.clone())).collect()
     }
 
     fn slot(&self, ingredients: &Ingredients<'_>) -> FileTree {
