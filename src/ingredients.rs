@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::io;
 use std::path::Path;
 use std::sync::Arc;
+use std::thread;
 
 use crate::config::RootfsFormat;
 use crate::digest::Sha256;
@@ -29,6 +30,7 @@ use crate::substrate::settings::Settings;
 use crate::substrate::{self, Spec, SubstrateError, contents};
 use crate::track::{Ingredients, Member};
 use crate::tree::{FileTree, TreePath};
+use crate::units::Bytes;
 
 /// Name of the packed initramfs in the store.
 const INITRAMFS: &str = "initramfs.img";
@@ -194,12 +196,27 @@ impl Kitchen<'_> {
         let layers: Vec<Layer> =
             (1..=rootfs.layers).map(|number| self.layer(number)).collect::<Result<_, _>>()?;
         let options = rootfs::Options { init: rootfs.init.clone(), allow: self.allow() };
-        let tree = rootfs::assemble(&layers, &options)?;
-        match rootfs.format {
-            RootfsFormat::Ext4 => Ok(("rootfs.ext4", self.ext4(&tree)?.extents)),
+        let tree = rootfs::assemble(&layers)?;
+        // The check reads from the layers what the other does not need.
+        thread::scope(|scope| {
+            let check = scope.spawn(|| rootfs::check(&tree, &options));
+            let formatted = self.format(rootfs.format, &tree, scratch);
+            check.join().expect("the check does not panic")?;
+            formatted
+        })
+    }
+
+    fn format(
+        &self,
+        format: RootfsFormat,
+        tree: &FileTree,
+        scratch: &Path,
+    ) -> Result<(&'static str, Extents), IngredientsError> {
+        match format {
+            RootfsFormat::Ext4 => Ok(("rootfs.ext4", self.ext4(tree)?.extents)),
             RootfsFormat::Squashfs => {
                 let bar = progress::spinner("packing the root file system");
-                let packed = squashfs::write(&tree, self.build.epoch, &scratch.join("rootfs.squashfs"))?;
+                let packed = squashfs::write(tree, self.build.epoch, &scratch.join("rootfs.squashfs"))?;
                 bar.finish_and_clear();
                 Ok(("rootfs.squashfs", packed))
             }
@@ -207,15 +224,14 @@ impl Kitchen<'_> {
     }
 
     fn ext4(&self, tree: &FileTree) -> Result<Formatted, IngredientsError> {
-        let usage = Usage::ReadOnly;
         let options = ext4::Options {
-            size: ext4::needed(tree, usage).map_err(IngredientsError::Format)?,
+            size: Bytes(0),
             uuid: self.build.id.uuid("volume rootfs").into_bytes(),
             label: "rootfs".to_owned(),
             epoch: self.build.epoch.into(),
-            usage,
+            usage: Usage::ReadOnly,
         };
-        ext4::format(tree, &options).map_err(IngredientsError::Format)
+        ext4::format_smallest(tree, &options).map_err(IngredientsError::Format)
     }
 
     fn layer(&self, number: usize) -> Result<Layer, IngredientsError> {

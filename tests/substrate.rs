@@ -176,6 +176,13 @@ fn modprobe_finds_all_that_it_needs_and_needs_nothing_that_we_leave_out() {
     }
 }
 
+/// The layers as one tree that has been checked.
+fn assembled(layers: &[Layer], options: &rootfs::Options) -> Result<FileTree, RootfsError> {
+    let tree = rootfs::assemble(layers)?;
+    rootfs::check(&tree, options)?;
+    Ok(tree)
+}
+
 fn sample_settings() -> Settings {
     Settings {
         track: "generic".into(),
@@ -402,7 +409,7 @@ fn layers_become_one_root_file_system_that_can_start() {
     fs::write(overlay.join("bin/init"), "#!/bin/tool\n").unwrap();
     let layers = [Layer::Tar(base), Layer::Dir { path: overlay.clone(), owner: Owner::Root }];
     let options = Options { init: "/bin/init".into(), ..Options::default() };
-    let error = rootfs::assemble(&layers, &options).unwrap_err();
+    let error = assembled(&layers, &options).unwrap_err();
     assert!(matches!(error, RootfsError::NoInit { .. }), "a file that is not executable was taken");
     assert_eq!(
         error.to_string(),
@@ -411,7 +418,7 @@ fn layers_become_one_root_file_system_that_can_start() {
     );
 
     fs::set_permissions(overlay.join("bin/init"), fs::Permissions::from_mode(0o755)).unwrap();
-    let tree = rootfs::assemble(&layers, &options).unwrap();
+    let tree = assembled(&layers, &options).unwrap();
     let at = |path: &str| tree.get(&TreePath::parse(path.as_bytes()).unwrap()).unwrap();
     assert!(
         matches!(at("bin").kind, Kind::Symlink(_)),

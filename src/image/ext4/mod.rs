@@ -127,14 +127,30 @@ pub fn format(tree: &FileTree, options: &Options) -> Result<Formatted, Ext4Error
         Ok(sealed) => sealed,
         Err(source) => return Err(misfit(tree, options, source)),
     };
+    record(&layout, &files, options.size)
+}
+
+/// Lays out `tree` as the smallest ext4 file system that holds it, in whole mebibytes, for one that
+/// nobody is meant to write. The size in `options` does not count.
+///
+/// # Errors
+/// When the tree holds what ext4 cannot.
+pub fn format_smallest(tree: &FileTree, options: &Options) -> Result<Formatted, Ext4Error> {
+    check(options)?;
+    let (size, layout, files) = size::smallest(tree, options)?;
+    record(&layout, &files, size)
+}
+
+/// The file system of a layout.
+fn record(layout: &mkext4::Layout, files: &[Declared<'_>], size: Bytes) -> Result<Formatted, Ext4Error> {
     let mut metadata = Recorder::default();
     layout.writer(&mut metadata).map_err(Ext4Error::Layout)?;
-    let mut extents = Extents::zeros(options.size.0 / BLOCK * BLOCK);
+    let mut extents = Extents::zeros(size.0 / BLOCK * BLOCK);
     for (at, bytes) in metadata.segments {
         extents.push(at, bytes.len() as u64, Source::Bytes { buffer: bytes.into(), start: 0 });
     }
-    let files = files.into_iter().map(|file| {
-        let runs = file.runs(&layout);
+    let files = files.iter().map(|file| {
+        let runs = file.runs(layout);
         for run in &runs {
             extents.place_part(run.at, file.content, run.in_file, run.len);
         }

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use super::declare::segments;
+use super::declare::{Declared, segments};
 use super::{BLOCK, Ext4Error, LARGEST, Options, Usage, seal};
 use crate::tree::{FileTree, Kind, TreePath};
 use crate::units::{Bytes, MIB};
@@ -24,6 +24,17 @@ const SPARE_INODES: usize = 16;
 /// # Errors
 /// When the tree holds what ext4 cannot, at any size.
 pub fn needed(tree: &FileTree, usage: Usage) -> Result<Bytes, Ext4Error> {
+    let options = Options { size: Bytes(0), uuid: [0; 16], label: String::new(), epoch: 0, usage };
+    smallest(tree, &options).map(|(size, ..)| size)
+}
+
+/// `tree` laid out in the smallest whole number of mebibytes that holds it, whatever size the
+/// options say.
+pub(super) fn smallest<'a>(
+    tree: &'a FileTree,
+    options: &Options,
+) -> Result<(Bytes, mkext4::Layout, Vec<Declared<'a>>), Ext4Error> {
+    let usage = options.usage;
     let content = content_blocks(tree);
     let least = |size: Bytes| Bytes((content + overhead(size, tree, usage)) * BLOCK).round_up(MIB);
     let mut size = Bytes(u64::from(SMALLEST_JOURNAL) * JOURNAL_SHARE * BLOCK);
@@ -34,9 +45,8 @@ pub fn needed(tree: &FileTree, usage: Usage) -> Result<Bytes, Ext4Error> {
     // is little, so that the first or the second try fits.
     let most = Bytes(size.0.saturating_add(size.0 / 4 + 64 * MIB).min(LARGEST - BLOCK));
     loop {
-        let options = Options { size, uuid: [0; 16], label: String::new(), epoch: 0, usage };
-        match seal(tree, &options)? {
-            Ok(_) => return Ok(size),
+        match seal(tree, &Options { size, ..options.clone() })? {
+            Ok((layout, files)) => return Ok((size, layout, files)),
             Err(source) if size >= most => return Err(Ext4Error::Layout(source)),
             Err(_) => size = Bytes(size.0 + MIB),
         }

@@ -84,12 +84,11 @@ pub enum RootfsError {
     },
 }
 
-/// Puts layers over each other, later ones over earlier ones, and checks that the result can run.
+/// Puts layers over each other, later ones over earlier ones.
 ///
 /// # Errors
-/// When a layer cannot be read or placed, a program is for another architecture or lacks a
-/// library, or the first program is missing.
-pub fn assemble(layers: &[Layer], options: &Options) -> Result<FileTree, RootfsError> {
+/// When a layer cannot be read or placed.
+pub fn assemble(layers: &[Layer]) -> Result<FileTree, RootfsError> {
     let mut merge = Merge::default();
     for layer in layers {
         merge.next_layer();
@@ -99,10 +98,16 @@ pub fn assemble(layers: &[Layer], options: &Options) -> Result<FileTree, RootfsE
             Layer::Dir { path, owner } => add_dir(&mut merge, path, *owner)?,
         }
     }
-    let tree = merge.finish();
-    elf::check(&tree, &options.allow)?;
-    check_init(&tree, &options.init)?;
-    Ok(tree)
+    Ok(merge.finish())
+}
+
+/// Checks that a root file system can run.
+///
+/// # Errors
+/// When a program is for another architecture or lacks a library, or the first program is missing.
+pub fn check(tree: &FileTree, options: &Options) -> Result<(), RootfsError> {
+    check_init(tree, &options.init)?;
+    Ok(elf::check(tree, &options.allow)?)
 }
 
 fn add_dir(merge: &mut Merge, path: &std::path::Path, owner: Owner) -> Result<(), RootfsError> {
