@@ -324,7 +324,6 @@ impl Plan {
     }
 }
 
-#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde's signature")]
 fn track_name<S: serde::Serializer>(track: &&'static dyn Track, serializer: S) -> Result<S::Ok, S::Error> {
     serializer.serialize_str(track.name())
 }

@@ -3,15 +3,26 @@
 //! Nothing is drawn when standard error is not a terminal, or after [`silence`].
 
 use std::sync::LazyLock;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use indicatif::{MultiProgress, ProgressBar, ProgressDrawTarget, ProgressStyle};
 
 static BARS: LazyLock<MultiProgress> = LazyLock::new(MultiProgress::new);
 
-/// Draws no more bars from now on: for `--quiet`, and while a serial console is shown.
+static IS_SILENT: AtomicBool = AtomicBool::new(false);
+
+/// Draws no more bars and prints no more notes from now on: for `--quiet`.
 pub fn silence() {
+    IS_SILENT.store(true, Ordering::Relaxed);
     BARS.set_draw_target(ProgressDrawTarget::hidden());
+}
+
+/// Prints what a person may want to know, above the bars, to standard error.
+pub fn note(text: &str) {
+    if !IS_SILENT.load(Ordering::Relaxed) {
+        line(text);
+    }
 }
 
 /// A bar over `total` bytes, with rate and time left. It vanishes when it is dropped or finished.
@@ -32,7 +43,7 @@ pub fn spinner(what: impl Into<String>) -> ProgressBar {
     bar
 }
 
-/// Prints one line above the bars, to standard error.
+/// Prints what a person must know, such as an error, above the bars, to standard error.
 pub fn line(text: &str) {
     BARS.suspend(|| {
         #[expect(clippy::print_stderr, reason = "this module talks to the person")]

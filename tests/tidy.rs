@@ -1,5 +1,7 @@
 //! The house rules that a machine can check.
 
+#![allow(clippy::unwrap_used, reason = "a test fails where it stands")]
+
 use std::fs;
 use std::path::{Path, PathBuf};
 
@@ -22,7 +24,7 @@ const LAYERS: &[&[&str]] = &[
 const ROOMS: &[(&str, &[&str])] = &[
     ("Command::new(", &["src/tool.rs"]),
     ("println!", &["src/progress.rs", "src/cmd/", "src/main.rs"]),
-    ("SystemTime::now", &["src/plan.rs", "src/source/"]),
+    ("SystemTime::now", &["src/fetch/host.rs"]),
     ("rand::", &[]),
     ("unsafe ", &[]),
     ("boot_default", &["bootenv/"]),

@@ -29,7 +29,7 @@ pub(super) fn run(arguments: &cli::Boot) -> anyhow::Result<ExitCode> {
     }
     // The console may have stopped in the middle of a line.
     let lead = if is_shown { "\n" } else { "" };
-    progress::line(&format!("{lead}{}", describe(&report)));
+    progress::note(&format!("{lead}{}", describe(&report)));
     Ok(if report.success { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }
 

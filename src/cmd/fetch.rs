@@ -10,7 +10,7 @@ pub(super) fn run(arguments: &cli::Fetch) -> anyhow::Result<ExitCode> {
     if arguments.json {
         super::print_json(&pins)?;
     }
-    progress::line(&format!(
+    progress::note(&format!(
         "{} parts are in the store, pinned in `{}`",
         pins.pins.len(),
         plan.lock_file().display()

@@ -26,6 +26,6 @@ pub(super) fn run(arguments: &cli::Image) -> anyhow::Result<ExitCode> {
     if arguments.json {
         super::print_json(&manifest)?;
     }
-    progress::line(&manifest.summary(&output, started.elapsed()));
+    progress::note(&manifest.summary(&output, started.elapsed()));
     Ok(ExitCode::SUCCESS)
 }

@@ -17,7 +17,7 @@ pub(super) fn run(arguments: &cli::Init) -> anyhow::Result<ExitCode> {
     fs::create_dir_all(&arguments.directory).with_context(writing)?;
     let mut project = OpenOptions::new().write(true).create_new(true).open(&file).with_context(writing)?;
     project.write_all(STARTER.as_bytes()).with_context(writing)?;
-    progress::line(&format!("wrote `{}`; next: factory image --track generic", file.display()));
+    progress::note(&format!("wrote `{}`; next: factory image --track generic", file.display()));
     Ok(ExitCode::SUCCESS)
 }
 

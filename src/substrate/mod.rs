@@ -1,7 +1,7 @@
 //! Everything after the kernel starts, the same on every track: the initramfs with its modules
 //! and init stages, and the root file system.
 //!
-//! [`initramfs`] and [`rootfs::assemble`] are the usual ways through it; each part can be used alone.
+//! [`initramfs()`] and [`rootfs::assemble`] are the usual ways through it; each part can be used alone.
 
 pub mod content;
 pub mod contents;

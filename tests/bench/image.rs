@@ -5,6 +5,8 @@
 //! includes that. `cp` copies the finished image. Ratios are what counts: seconds depend on the
 //! machine and on what else it does. With `--smoke`, one small round: does the benchmark still run?
 
+#![allow(clippy::unwrap_used, clippy::print_stdout, reason = "a test fails where it stands")]
+
 mod genimage;
 mod material;
 

@@ -1,5 +1,7 @@
 //! Everything that the pure half decides, as text that a person reviews. `BLESS=1` rewrites it.
 
+#![allow(clippy::unwrap_used, reason = "a test fails where it stands")]
+
 use std::fmt::Write as _;
 use std::fs;
 use std::path::{Path, PathBuf};
