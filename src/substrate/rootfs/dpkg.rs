@@ -17,6 +17,9 @@ use crate::substrate::content::Stream;
 use crate::tree::{Kind, Meta, Node, TreePath};
 
 const DATABASE: &str = "var/lib/dpkg";
+const BASE_PASSWD: &str = "usr/share/base-passwd/";
+/// The largest `status` of an earlier layer. That of a desktop has 8 MiB.
+const MAX_STATUS: u64 = 64 << 20;
 
 /// A package, unpacked into its two parts.
 #[derive(Clone, Debug)]
@@ -49,6 +52,14 @@ pub enum PackageError {
     /// Two packages have one name.
     #[error("package `{0}` is in the layer twice")]
     Twice(String),
+    /// The database that an earlier layer brought cannot be read.
+    #[error("reading `{path}` of an earlier layer")]
+    Earlier {
+        /// Its `status`.
+        path: TreePath,
+        /// The reason.
+        source: std::io::Error,
+    },
     /// The database cannot be placed.
     #[error("writing the database of dpkg")]
     Database(#[source] MergeError),
@@ -127,17 +138,51 @@ pub(super) fn add(merge: &mut Merge, packages: &[Package]) -> Result<(), Package
         .collect::<Result<Vec<_>, _>>()?;
     controls.sort_by_key(|(control, _)| (control.package != "base-files", control.package));
     let mut known = BTreeSet::new();
-    let mut status = String::new();
+    let mut status = earlier_status(merge, &controls.iter().map(|(control, _)| control.package).collect())?;
     for (control, package) in &controls {
         if !known.insert(control.file_stem()) {
             return Err(PackageError::Twice(control.package.to_owned()));
         }
         status += &unpack(merge, control, package)?;
     }
+    accounts(merge)?;
     let text = |text: String| Extents::bytes(text.into_bytes());
     write(merge, "status", 0o644, text(status))?;
     write(merge, "available", 0o644, Extents::zeros(0))?;
     write(merge, "info/format", 0o644, text("1\n".into()))
+}
+
+/// The paragraphs of `status` that earlier layers brought, without those of the packages `anew`.
+fn earlier_status(merge: &Merge, anew: &BTreeSet<&str>) -> Result<String, PackageError> {
+    let path = TreePath::root().join(DATABASE).join("status");
+    let Some(Kind::File(content)) = merge.tree().get(&path).map(|node| &node.kind) else {
+        return Ok(String::new());
+    };
+    let wrong = |source| PackageError::Earlier { path: path.clone(), source };
+    if content.size() > MAX_STATUS {
+        return Err(wrong(std::io::Error::other("it has more than 64 MiB")));
+    }
+    let mut text = String::new();
+    Stream::new(content).read_to_string(&mut text).map_err(wrong)?;
+    let name = |paragraph: &str| {
+        paragraph.lines().find_map(|line| line.strip_prefix("Package:")).map(|name| name.trim().to_owned())
+    };
+    let kept = text.split("\n\n").map(str::trim).filter(|paragraph| !paragraph.is_empty());
+    let kept = kept.filter(|paragraph| name(paragraph).is_none_or(|name| !anew.contains(name.as_str())));
+    Ok(kept.flat_map(|paragraph| [paragraph, "\n\n"]).collect())
+}
+
+/// Gives a system without accounts those that `base-passwd` would make, as it ships them: root must
+/// have a name before the first package can be configured.
+fn accounts(merge: &mut Merge) -> Result<(), PackageError> {
+    for (file, master) in [("passwd", "passwd.master"), ("group", "group.master")] {
+        let (file, master) = (TreePath::root().join("etc").join(file), BASE_PASSWD.to_owned() + master);
+        let Some(node) = merge.tree().get(&TreePath::root().join(&master)).cloned() else { continue };
+        if merge.tree().get(&file).is_none() {
+            merge.put(&file, node, Directories::Later).map_err(PackageError::Database)?;
+        }
+    }
+    Ok(())
 }
 
 /// Adds one package; its paragraph of `status`.
@@ -261,6 +306,31 @@ mod tests {
         assert_eq!(text(&merge, "var/lib/dpkg/info/libz:arm64.list"), "/etc/z.conf\n");
         assert_eq!(text(&merge, "var/lib/dpkg/info/libz:arm64.postinst"), "#!/bin/sh\n");
         assert_eq!(merge.tree().iter().filter(|(path, _)| path.as_str().contains("evil")).count(), 0);
+    }
+
+    #[test]
+    fn what_earlier_layers_say_of_other_packages_is_kept() {
+        let (_old, old) = package("Package: old\nArchitecture: all\n", &[], &[]);
+        let (_one, tool) = package("Package: a-tool\nVersion: 1\nArchitecture: all\n", &[], &[]);
+        let (_two, newer) = package("Package: a-tool\nVersion: 2\nArchitecture: all\n", &[], &[]);
+        let mut merge = Merge::default();
+        add(&mut merge, &[old, tool]).unwrap();
+        merge.next_layer();
+        add(&mut merge, &[newer]).unwrap();
+        assert_eq!(
+            text(&merge, "var/lib/dpkg/status"),
+            "Package: old\nStatus: install ok unpacked\nArchitecture: all\n\n\
+             Package: a-tool\nStatus: install ok unpacked\nVersion: 2\nArchitecture: all\n\n"
+        );
+    }
+
+    #[test]
+    fn root_has_an_account_from_the_start() {
+        let files = [("usr/share/base-passwd/passwd.master", "root:*:0:0:root:/root:/bin/bash\n")];
+        let (_data, base) = package("Package: base-passwd\nArchitecture: all\n", &files, &[]);
+        let mut merge = Merge::default();
+        add(&mut merge, &[base]).unwrap();
+        assert_eq!(text(&merge, "etc/passwd"), files[0].1);
     }
 
     #[test]
