@@ -123,6 +123,12 @@ fn marker(report: &Value) -> &Value {
     &report["boots"].as_array().unwrap().last().unwrap()["marker"]
 }
 
+/// What the machine of a report printed.
+fn console(report: &Value) -> String {
+    let log = fs::read(report["log"].as_str().unwrap()).unwrap();
+    String::from_utf8_lossy(&log).into_owned()
+}
+
 /// Runs `factory`, which must succeed.
 fn factory(arguments: &[&str]) -> Output {
     tool(env!("CARGO_BIN_EXE_factory"), arguments)

@@ -1,6 +1,6 @@
 //! A root file system made of Debian packages takes over from the initramfs.
 
-use super::{Project, marker};
+use super::{Project, console, marker};
 
 /// What the project's own first program does: count the boots in a file of the root file system.
 const INIT: &str = "#!/bin/bash
@@ -13,22 +13,29 @@ echo \"rootfs: boot $((boots + 1)) of $(. /etc/os-release; echo \"$VERSION_CODEN
 exec sleep 1000
 ";
 
-#[test]
-fn a_debian_rootfs_starts_from_its_overlay_and_keeps_a_file_on_data() {
-    let project = Project::new(&[
-        (
-            "factory.toml",
-            "[image]\nname = \"counter\"\nversion = \"2.5\"\n\n[rootfs]\ninit = \"/usr/local/sbin/init\"\n\n\
-             [[rootfs.layer]]\npackages = [\"bash\", \"coreutils\", \"mount\", \"grep\", \"base-files\"]\n\n\
-             [[rootfs.layer]]\ndir = \"overlay\"\n",
-        ),
-        ("overlay/usr/local/sbin/init", INIT),
-    ]);
+/// Boots twice; the second must find what the first has written.
+fn counts_its_boots(format: &str) {
+    let config = format!(
+        "[image]\nname = \"counter\"\nversion = \"2.5\"\n\n\
+         [rootfs]\nformat = \"{format}\"\ninit = \"/usr/local/sbin/init\"\n\n\
+         [[rootfs.layer]]\npackages = [\"bash\", \"coreutils\", \"mount\", \"grep\", \"base-files\"]\n\n\
+         [[rootfs.layer]]\ndir = \"overlay\"\n"
+    );
+    let project = Project::new(&[("factory.toml", &config), ("overlay/usr/local/sbin/init", INIT)]);
     super::tool("chmod", &["755", project.path("overlay/usr/local/sbin/init").to_str().unwrap()]);
     let image = project.image();
     let report = image.boot("^rootfs: boot 1 of trixie on a");
     assert_eq!(marker(&report)["version"], "2.5");
-    let log = std::fs::read_to_string(report["log"].as_str().unwrap()).unwrap();
-    assert!(log.contains("rootfs: root is an overlay"));
+    assert!(console(&report).contains("rootfs: root is an overlay"));
     image.boot("^rootfs: boot 2 of trixie on a");
+}
+
+#[test]
+fn a_debian_rootfs_starts_from_its_overlay_and_keeps_a_file_on_data() {
+    counts_its_boots("ext4");
+}
+
+#[test]
+fn a_rootfs_can_be_a_squashfs() {
+    counts_its_boots("squashfs");
 }
