@@ -331,9 +331,10 @@ fn place(text: &str, file: &str, span: Option<Range<usize>>) -> String {
 /// Brings the parser's message into the form of ours, and offers the nearest known name.
 fn explain(message: &str) -> (String, String) {
     let message = message.trim();
-    let (Some((what, expected)), Some(given)) =
-        (message.split_once(", expected "), message.split('`').nth(1))
-    else {
+    let Some((what, expected)) = message.split_once(", expected ") else {
+        return (message.to_owned(), String::new());
+    };
+    let Some(given) = what.split('`').nth(1) else {
         return (message.to_owned(), String::new());
     };
     let known: Vec<&str> = expected.split('`').skip(1).step_by(2).collect();
@@ -342,7 +343,7 @@ fn explain(message: &str) -> (String, String) {
         Some(near) => format!("\n\nhint: did you mean `{near}`?"),
         None => format!("\n\nhint: known here: {}", known.join(", ")),
     };
-    (what.to_owned(), hint)
+    (what.replace("unknown variant", "unknown value"), hint)
 }
 
 #[cfg(test)]

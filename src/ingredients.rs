@@ -29,7 +29,7 @@ use crate::substrate::rootfs::{self, Layer, RootfsError};
 use crate::substrate::settings::Settings;
 use crate::substrate::{self, Spec, SubstrateError, contents};
 use crate::track::{Ingredients, Member};
-use crate::tree::{FileTree, TreePath};
+use crate::tree::{FileTree, Kind, Node, TreePath};
 use crate::units::Bytes;
 
 /// Name of the packed initramfs in the store.
@@ -61,6 +61,11 @@ pub enum IngredientsError {
     /// A directory of the project cannot be used.
     #[error(transparent)]
     Directory(#[from] DirError),
+    /// The project would replace files of the boot chain.
+    #[error(
+        "`{0}` of the project stands in the way of the track's own files\n\nhint: rename it, or leave it out"
+    )]
+    Taken(TreePath),
     /// The initramfs cannot be made.
     #[error(transparent)]
     Substrate(#[from] SubstrateError),
@@ -73,6 +78,18 @@ pub enum IngredientsError {
     /// There is no room for temporary files.
     #[error("making a temporary directory")]
     Scratch(#[source] io::Error),
+}
+
+/// Checks that files of the project take no place that the track's own files need.
+fn check_free(selector: &FileTree, files: &FileTree) -> Result<(), IngredientsError> {
+    let is_dir = |node: &Node| matches!(node.kind, Kind::Dir);
+    let taken = |(path, node): &(&TreePath, &Node)| {
+        selector.get(path).is_some_and(|own| !(is_dir(own) && is_dir(node)))
+    };
+    match files.iter().find(taken) {
+        Some((path, _)) => Err(IngredientsError::Taken(path.clone())),
+        None => Ok(()),
+    }
 }
 
 /// What a build takes its parts from.
@@ -103,7 +120,9 @@ pub fn trees(plan: &Plan, build: &Build, store: &Store, parts: &Parts) -> Result
     let slot = plan.track.slot(&ingredients);
     let mut selector = plan.track.selector(&ingredients);
     if let Some(files) = parts.one(part::SELECTOR) {
-        selector.graft(&TreePath::root(), &dir::read(&files.path, Owner::Root)?);
+        let files = dir::read(&files.path, Owner::Root)?;
+        check_free(&selector, &files)?;
+        selector.graft(&TreePath::root(), &files);
     }
     Ok(Trees { slot, selector, scratch: Some(scratch) })
 }
@@ -143,7 +162,7 @@ impl Kitchen<'_> {
 
     fn pack(&self, spec: &Spec, busybox: &Member) -> Result<Extents, IngredientsError> {
         let kernel = self.one(part::KERNEL)?;
-        let tree = tar::read(&unpack::deb(self.store, kernel)?.data.path)?;
+        let tree = tar::read(&unpack::deb(self.store, kernel)?.data.path, &kernel.pin.name)?;
         let kernel = kernel::modules(self.store, kernel.pin.sha256, &tree)?;
         let payload = self.parts.one(part::PAYLOAD);
         let payload = payload.map(|part| dir::read(&part.path, Owner::Root)).transpose()?;
@@ -159,11 +178,9 @@ impl Kitchen<'_> {
     fn spec(&self) -> Spec {
         let Plan { substrate, .. } = self.plan;
         let mut modules = modules::parse_list(contents::MODULES, contents::MODULES_NAME);
-        modules.extend(substrate.modules.iter().map(|name| Wanted {
-            name: name.clone(),
-            is_optional: false,
-            origin: "factory.toml: substrate.modules".to_owned(),
-        }));
+        modules.extend(
+            substrate.modules.iter().map(|name| Wanted::new(name, "factory.toml  substrate.modules")),
+        );
         Spec {
             settings: self.settings(),
             modules,
@@ -174,8 +191,7 @@ impl Kitchen<'_> {
     }
 
     fn allow(&self) -> Allow {
-        let libraries = self.plan.rootfs.as_ref().map(|rootfs| rootfs.allow_missing.clone());
-        Allow { paths: Vec::new(), libraries: libraries.unwrap_or_default() }
+        Allow { paths: Vec::new(), libraries: self.plan.allow_missing.clone() }
     }
 
     fn settings(&self) -> Settings {
@@ -239,18 +255,18 @@ impl Kitchen<'_> {
         let wanted = self.plan.sources.wanted.iter().find(|wanted| wanted.name == name);
         if let Some(Origin::Packages { .. }) = wanted.map(|wanted| &wanted.origin) {
             let unpacked = unpack::debs(self.store, self.parts.get(&name), JOBS)?;
-            let package = |unpacked: unpack::Unpacked| {
-                Ok(Package { control: unpacked.control_files()?, data: unpacked.data.path })
+            let package = |(part, unpacked): (&Part, unpack::Unpacked)| {
+                let (name, control) = (part.pin.name.clone(), unpacked.control_files()?);
+                Ok(Package { name, control, data: unpacked.data.path })
             };
-            return Ok(Layer::Packages(
-                unpacked.into_iter().map(package).collect::<Result<_, UnpackError>>()?,
-            ));
+            let packages = self.parts.get(&name).iter().zip(unpacked).map(package);
+            return Ok(Layer::Packages(packages.collect::<Result<_, UnpackError>>()?));
         }
         let part = self.one(&name)?;
         if part.path.is_dir() {
             return Ok(Layer::Dir { path: part.path.clone(), owner: Owner::Root });
         }
-        Ok(Layer::Tar(unpack::tar(self.store, part)?.path))
+        Ok(Layer::Tar { path: unpack::tar(self.store, part)?.path, name: part.pin.name.clone() })
     }
 }
 

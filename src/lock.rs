@@ -4,12 +4,13 @@
 //! mirror. The text is the same for the same pins, whoever writes it.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::io::{self, Write as _};
+use std::io;
 use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
 
 use crate::digest::Sha256;
+use crate::files;
 use crate::source::{Origin, Sources};
 
 const HEADER: &str = "\
@@ -209,22 +210,10 @@ impl Lock {
         if std::fs::read_to_string(path).is_ok_and(|there| there == text) {
             return Ok(false);
         }
-        replace(path, text.as_bytes())
+        files::replace(path, text.as_bytes())
             .map_err(|source| LockError::Write { path: path.to_owned(), source })?;
         Ok(true)
     }
-}
-
-/// Puts a file of `content` in place of the one at `path`, all or nothing.
-fn replace(path: &Path, content: &[u8]) -> io::Result<()> {
-    let dir = path.parent().filter(|dir| !dir.as_os_str().is_empty()).unwrap_or(Path::new("."));
-    let mut builder = tempfile::Builder::new();
-    let permissions = std::os::unix::fs::PermissionsExt::from_mode(0o666);
-    // The umask takes away from this what the user does not want.
-    let mut file = builder.prefix(".factory.lock.").permissions(permissions).tempfile_in(dir)?;
-    file.write_all(content)?;
-    file.persist(path)?;
-    Ok(())
 }
 
 impl Pins {

@@ -3,14 +3,14 @@
 //! Defaults live here and nowhere else, and so does the only look at the clock's stand-in,
 //! `SOURCE_DATE_EPOCH`.
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 use serde::Serialize;
 
 use crate::config::{self, Config, ConfigError, KernelSource, RootfsFormat, Size};
 use crate::identity::BuildId;
 use crate::lock::{Pin, Pins};
-use crate::source::{Debian, Origin, Sources, Suite, Wanted};
+use crate::source::{Debian, Origin, PathKind, Sources, Suite, Wanted};
 use crate::substrate::{self, initramfs::Compression};
 use crate::suggest;
 use crate::track::{self, Track};
@@ -57,6 +57,8 @@ pub struct Plan {
     pub substrate: Substrate,
     /// The system that is handed over to, if there is one.
     pub rootfs: Option<Rootfs>,
+    /// Libraries and loaders that programs ask for and that may be missing.
+    pub allow_missing: Vec<String>,
     /// What concerns the loader.
     pub loader: Loader,
     /// What is taken from outside.
@@ -119,8 +121,6 @@ pub struct Rootfs {
     pub format: RootfsFormat,
     /// First program.
     pub init: String,
-    /// Libraries that may be missing.
-    pub allow_missing: Vec<String>,
     /// Number of layers; layer `n` is the wanted part `rootfs.n`, from 1.
     pub layers: usize,
 }
@@ -157,6 +157,9 @@ pub enum PlanError {
     /// The project file is wrong.
     #[error(transparent)]
     Config(#[from] ConfigError),
+    /// The project's directory does not exist.
+    #[error("there is no directory `{path}`\n\nhint: `factory init {path}` starts a project there", path = .0.display())]
+    NoProject(PathBuf),
     /// No track was named.
     #[error("no track is named\n\nhint: add `--track {first}`, or `track = \"{first}\"` under `[image]`")]
     NoTrack {
@@ -192,7 +195,12 @@ pub enum PlanError {
 /// # Errors
 /// When the project file is wrong, or no known track is named.
 pub fn load(request: &Request) -> Result<Plan, PlanError> {
-    let file = request.project.join(config::FILE);
+    // What is said of a file here is `payload` and not `./payload`.
+    let project = request.project.strip_prefix(".").unwrap_or(&request.project);
+    if !request.project.is_dir() {
+        return Err(PlanError::NoProject(project.to_owned()));
+    }
+    let file = project.join(config::FILE);
     let has_file = file.exists();
     let config = if has_file { Config::read(&file)? } else { Config::default() };
     let track = find_track(request.track.as_deref().or(config.image.track.as_deref()))?;
@@ -200,9 +208,8 @@ pub fn load(request: &Request) -> Result<Plan, PlanError> {
     let source_date_epoch = epoch.map(|text| text.parse().map_err(|_| PlanError::Epoch(text))).transpose()?;
     let mut plan = decide(config, track);
     check_command_line(&plan)?;
-    plan.sources.resolve_paths(&request.project);
-    let project = if request.project == Path::new(".") { PathBuf::new() } else { request.project.clone() };
-    Ok(Plan { project, has_file, source_date_epoch, ..plan })
+    plan.sources.resolve_paths(project);
+    Ok(Plan { project: project.to_owned(), has_file, source_date_epoch, ..plan })
 }
 
 fn check_command_line(plan: &Plan) -> Result<(), PlanError> {
@@ -255,9 +262,9 @@ fn decide(config: Config, track: &'static dyn Track) -> Plan {
         rootfs: (!bare).then(|| Rootfs {
             format: config.rootfs.format.unwrap_or(RootfsFormat::Ext4),
             init: config.rootfs.init.clone().unwrap_or_else(|| "/sbin/init".to_owned()),
-            allow_missing: config.rootfs.allow_missing.clone(),
             layers: config.rootfs.layer.len(),
         }),
+        allow_missing: config.rootfs.allow_missing.clone(),
         loader: Loader { secure_boot, files: config.generic.esp.is_some() },
         sources: sources(config, track, package, secure_boot),
         source_date_epoch: None,
@@ -280,13 +287,15 @@ fn sources(config: Config, track: &dyn Track, kernel: String, secure_boot: bool)
     let mut wanted = track.wanted(&kernel, secure_boot);
     let directories = [(part::PAYLOAD, config.substrate.payload), (part::SELECTOR, config.generic.esp)];
     for (name, path) in directories {
-        wanted.extend(path.map(|path| Wanted { name: name.to_owned(), origin: Origin::Path { path } }));
+        let origin = |path| Origin::Path { path, kind: PathKind::Directory };
+        wanted.extend(path.map(|path| Wanted { name: name.to_owned(), origin: origin(path) }));
     }
     for (number, layer) in (1..).zip(config.rootfs.layer) {
-        let path = layer.tar.or(layer.dir).map(|path| Origin::Path { path });
+        let tar = layer.tar.map(|path| Origin::Path { path, kind: PathKind::File });
+        let dir = layer.dir.map(|path| Origin::Path { path, kind: PathKind::Directory });
         let packages =
             layer.packages.map(|packages| Origin::Packages { packages, essential: layer.essential });
-        wanted.extend(path.or(packages).map(|origin| Wanted { name: part::layer(number), origin }));
+        wanted.extend(tar.or(dir).or(packages).map(|origin| Wanted { name: part::layer(number), origin }));
     }
     let suites =
         suites.into_iter().map(|name| Suite { name, components: components.clone(), mirror: None }).collect();

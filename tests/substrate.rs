@@ -360,7 +360,7 @@ fn archive(dir: &Path) -> PathBuf {
 #[test]
 fn an_archive_becomes_the_tree_that_tar_packed() {
     let dir = TempDir::new().unwrap();
-    let tree = rootfs::tar::read(&archive(dir.path())).unwrap();
+    let tree = rootfs::tar::read(&archive(dir.path()), "base.tar").unwrap();
     for (path, node) in tree.iter() {
         assert_eq!((node.meta.uid, node.meta.gid, node.meta.mtime), (7, 8, Some(1_600_000_000)), "{path}");
     }
@@ -375,7 +375,7 @@ fn an_archive_becomes_the_tree_that_tar_packed() {
 #[test]
 fn unsquashfs_finds_the_same_tree() {
     let dir = TempDir::new().unwrap();
-    let mut tree = rootfs::tar::read(&archive(dir.path())).unwrap();
+    let mut tree = rootfs::tar::read(&archive(dir.path()), "base.tar").unwrap();
     let tool = tree.get_mut(&TreePath::parse(b"usr/bin/alias").unwrap()).unwrap();
     tool.meta.xattrs.insert("user.colour".into(), b"blue\0green".to_vec());
     let out = dir.path().join("out.squashfs");
@@ -407,7 +407,10 @@ fn layers_become_one_root_file_system_that_can_start() {
     fs::create_dir_all(overlay.join("bin")).unwrap();
     fs::create_dir_all(overlay.join("tmp")).unwrap();
     fs::write(overlay.join("bin/init"), "#!/bin/tool\n").unwrap();
-    let layers = [Layer::Tar(base), Layer::Dir { path: overlay.clone(), owner: Owner::Root }];
+    let layers = [
+        Layer::Tar { path: base, name: "base.tar".into() },
+        Layer::Dir { path: overlay.clone(), owner: Owner::Root },
+    ];
     let options = Options { init: "/bin/init".into(), ..Options::default() };
     let error = assembled(&layers, &options).unwrap_err();
     assert!(matches!(error, RootfsError::NoInit { .. }), "a file that is not executable was taken");

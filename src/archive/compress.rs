@@ -1,6 +1,9 @@
 //! Decompression by what the bytes say they are, not by a file's name.
 
-use std::io::{self, BufRead, BufReader, Read};
+use std::io::{self, BufRead, BufReader, ErrorKind, Read};
+
+use super::ar::ArError;
+use crate::interrupt::Interrupted;
 
 /// What an xz archive may ask for to be unpacked, in KiB: four times what `xz -9` does.
 const XZ_MEMORY: u32 = 256 << 10;
@@ -38,10 +41,37 @@ pub fn unpack<'a>(packed: impl Read + Send + 'a) -> io::Result<Box<dyn Read + Se
     let mut packed = BufReader::with_capacity(256 << 10, packed);
     Ok(match Packing::detect(packed.fill_buf()?) {
         Packing::Plain => Box::new(packed),
-        Packing::Gzip => Box::new(flate2::bufread::MultiGzDecoder::new(packed)),
-        Packing::Xz => Box::new(Xz(lzma_rust2::XzReader::new_mem_limit(packed, true, XZ_MEMORY))),
-        Packing::Zstd => Box::new(zstd::stream::read::Decoder::with_buffer(packed)?),
+        Packing::Gzip => Box::new(Told("gzip", flate2::bufread::MultiGzDecoder::new(packed))),
+        Packing::Xz => Box::new(Told("xz", Xz(lzma_rust2::XzReader::new_mem_limit(packed, true, XZ_MEMORY)))),
+        Packing::Zstd => Box::new(Told("zstd", zstd::stream::read::Decoder::with_buffer(packed)?)),
     })
+}
+
+/// A decompressor of the named packing, whose own errors are told as what they mean. Those of the
+/// reader below it pass.
+struct Told<R>(&'static str, R);
+
+impl<R: Read> Read for Told<R> {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        self.1.read(buffer).map_err(|error| {
+            let (packing, kind) = (self.0, error.kind());
+            let is_own = error.raw_os_error().is_none() && !is_ours(&error);
+            match kind {
+                ErrorKind::UnexpectedEof if is_own => {
+                    io::Error::new(kind, format!("its {packing} data is cut off"))
+                }
+                ErrorKind::InvalidData | ErrorKind::InvalidInput | ErrorKind::Other if is_own => {
+                    io::Error::new(kind, format!("its {packing} data is damaged ({error})"))
+                }
+                _ => error,
+            }
+        })
+    }
+}
+
+/// Whether the error comes from this program and not from a decompressor.
+fn is_ours(error: &io::Error) -> bool {
+    error.get_ref().is_some_and(|inner| inner.is::<Interrupted>() || inner.is::<ArError>())
 }
 
 /// The reader of xz takes it for the end of a block when it is asked for nothing; this does not

@@ -4,7 +4,7 @@ use std::fs::{self, OpenOptions};
 use std::io::Write as _;
 use std::process::ExitCode;
 
-use anyhow::Context as _;
+use anyhow::{Context as _, bail};
 
 use crate::{cli, config, progress};
 
@@ -12,7 +12,11 @@ use crate::{cli, config, progress};
 const STARTER: &str = include_str!("starter.toml");
 
 pub(super) fn run(arguments: &cli::Init) -> anyhow::Result<ExitCode> {
-    let file = arguments.directory.join(config::FILE);
+    let directory = arguments.directory.strip_prefix(".").unwrap_or(&arguments.directory);
+    let file = directory.join(config::FILE);
+    if file.exists() {
+        bail!("there is a `{}` already\n\nhint: start the project in another directory", file.display());
+    }
     let writing = || format!("writing `{}`", file.display());
     fs::create_dir_all(&arguments.directory).with_context(writing)?;
     let mut project = OpenOptions::new().write(true).create_new(true).open(&file).with_context(writing)?;

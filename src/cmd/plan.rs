@@ -108,7 +108,7 @@ fn origin(origin: &Origin) -> String {
             format!("packages {} and what they depend on", packages.join(" "))
         }
         Origin::Url { url, .. } => url.clone(),
-        Origin::Path { path } => path.display().to_string(),
+        Origin::Path { path, .. } => path.display().to_string(),
     }
 }
 

@@ -6,7 +6,7 @@ use std::path::PathBuf;
 
 use super::FetchError;
 use super::host::{Archive, Host};
-use super::http::{Client, Expected};
+use super::http::{Client, Expected, HttpError};
 use crate::archive::compress;
 use crate::digest::Sha256;
 use crate::lock::{Location, Pin, PinnedSuite};
@@ -119,7 +119,13 @@ fn verify(
 ) -> Result<(Verified, Sha256), FetchError> {
     let mirror = suite.mirror.as_deref().unwrap_or(&archive.url).trim_end_matches('/').to_owned();
     let _bar = progress::spinner(format!("asking for {}", suite.name));
-    let content = client.get(&format!("{mirror}/dists/{}/InRelease", suite.name), MAX_RELEASE)?;
+    let content = client.get(&format!("{mirror}/dists/{}/InRelease", suite.name), MAX_RELEASE);
+    let content = content.map_err(|error| match error {
+        HttpError::Status { url, status } if status == 404 => {
+            FetchError::NoSuite { suite: suite.name.clone(), url }
+        }
+        error => error.into(),
+    })?;
     let message = String::from_utf8_lossy(&content);
     let text = archive
         .keyring

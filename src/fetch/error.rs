@@ -18,12 +18,12 @@ use crate::tree::PathError;
 pub enum FetchError {
     /// Nobody says where packages come from.
     #[error(
-        "no Debian archive is known: APT on this machine has no source for its own release\n\nhint: set `debian.mirror` in `factory.toml`, or `FACTORY_DEBIAN_MIRROR`"
+        "no Debian archive is known: APT on this machine has no source for its own release\n\nhint: set `sources.debian.mirror` in `factory.toml`, or `FACTORY_DEBIAN_MIRROR`"
     )]
     NoMirror,
     /// There is no keyring.
     #[error(
-        "there is no keyring `{path}`\n\nhint: on Debian, `apt-get install debian-archive-keyring`; for another archive, set `debian.keyring` in `factory.toml`"
+        "there is no keyring `{path}`\n\nhint: on Debian, `apt-get install debian-archive-keyring`; for another archive, set `sources.debian.keyring` in `factory.toml`"
     )]
     NoKeyring {
         /// Where it should be.
@@ -38,12 +38,24 @@ pub enum FetchError {
         source: Box<NoKeys>,
     },
     /// Nobody trusted has signed a suite.
-    #[error("the `InRelease` of suite `{suite}` is not trusted")]
+    #[error(
+        "the `InRelease` of suite `{suite}` is not trusted\n\nhint: use another mirror; for an archive with its own keys, set `sources.debian.keyring`"
+    )]
     Untrusted {
         /// The suite.
         suite: String,
         /// What is the matter.
         source: SignatureError,
+    },
+    /// The archive does not have a suite.
+    #[error(
+        "the archive has no suite `{suite}`: there is no `{url}`\n\nhint: check `sources.debian.suites`, and the address of the mirror"
+    )]
+    NoSuite {
+        /// The suite.
+        suite: String,
+        /// Where its `InRelease` was looked for.
+        url: String,
     },
     /// A suite is not what it must be.
     #[error("the `InRelease` of suite `{suite}` is not the right one")]
@@ -54,7 +66,7 @@ pub enum FetchError {
         source: ReleaseError,
     },
     /// A suite has nothing for an architecture.
-    #[error("suite `{suite}` has no packages for `{arch}`")]
+    #[error("suite `{suite}` has no packages for `{arch}`\n\nhint: use another mirror")]
     NoArch {
         /// The suite.
         suite: String,
@@ -62,7 +74,7 @@ pub enum FetchError {
         arch: String,
     },
     /// An index is damaged.
-    #[error("the packages of `{suite}/{component}` cannot be read")]
+    #[error("the packages of `{suite}/{component}` cannot be read\n\nhint: use another mirror")]
     Index {
         /// The suite.
         suite: String,
@@ -116,6 +128,17 @@ pub enum FetchError {
         path: PathBuf,
         /// The system's reason.
         source: io::Error,
+    },
+    /// A path of the project leads nowhere.
+    #[error("there is no `{}`\n\nhint: paths in `factory.toml` start at its own directory", .0.display())]
+    NoPath(PathBuf),
+    /// A path of the project leads to something else than it says.
+    #[error("`{path}` is not a {is}")]
+    WrongKind {
+        /// The path.
+        path: PathBuf,
+        /// What it should be.
+        is: &'static str,
     },
     /// A file of a directory has a name that cannot stand in an image.
     #[error("`{dir}` cannot be taken as it is")]

@@ -11,6 +11,7 @@ use sha2::Digest as _;
 use super::FetchError;
 use crate::digest::Sha256;
 use crate::lock::{Location, Pin};
+use crate::source::PathKind;
 use crate::store::Store;
 use crate::tree::TreePath;
 
@@ -18,12 +19,17 @@ use crate::tree::TreePath;
 ///
 /// The digest of a directory is over rows of type, mode, path, and content, sorted by path; see
 /// [`row`]. Owners and times do not count, as a project's repository does not keep them.
-pub(super) fn pin(store: &Store, wanted: &str, path: &Path) -> Result<Pin, FetchError> {
-    let read = |source| FetchError::Read { path: path.to_owned(), source };
-    let (size, sha256) = if fs::metadata(path).map_err(read)?.is_dir() {
-        dir_digest(store, path)?
-    } else {
-        store.digest_of(path).map_err(read)?
+pub(super) fn pin(store: &Store, wanted: &str, path: &Path, kind: PathKind) -> Result<Pin, FetchError> {
+    let read = |source: io::Error| match source.kind() {
+        io::ErrorKind::NotFound => FetchError::NoPath(path.to_owned()),
+        _ => FetchError::Read { path: path.to_owned(), source },
+    };
+    let metadata = fs::metadata(path).map_err(read)?;
+    let (size, sha256) = match kind {
+        PathKind::Directory if metadata.is_dir() => dir_digest(store, path)?,
+        PathKind::File if metadata.is_file() => store.digest_of(path).map_err(read)?,
+        PathKind::Directory => return Err(FetchError::WrongKind { path: path.to_owned(), is: "directory" }),
+        PathKind::File => return Err(FetchError::WrongKind { path: path.to_owned(), is: "regular file" }),
     };
     let name = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
     Ok(Pin {
@@ -85,7 +91,7 @@ mod tests {
 
     fn pinned(path: &Path) -> Result<Pin, FetchError> {
         let home = tempfile::tempdir().unwrap();
-        pin(&Store::open(home.path()).unwrap(), "x", path)
+        pin(&Store::open(home.path()).unwrap(), "x", path, PathKind::Directory)
     }
 
     fn tree() -> tempfile::TempDir {

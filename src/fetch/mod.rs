@@ -22,7 +22,7 @@ use std::sync::OnceLock;
 
 use crate::digest::Sha256;
 use crate::lock::{self, Location, Pin, Pins};
-use crate::source::{Debian, Origin, Sources, Wanted};
+use crate::source::{Debian, Origin, PathKind, Sources, Wanted};
 use crate::store::Store;
 use debian::Resolver;
 pub use error::FetchError;
@@ -144,7 +144,7 @@ struct Fetch<'a> {
 /// Something to do that does not depend on other jobs.
 enum Job<'a> {
     Blob(&'a Pin),
-    Local(&'a str, &'a Path),
+    Local(&'a str, &'a Path, PathKind),
 }
 
 impl Fetch<'_> {
@@ -182,14 +182,14 @@ impl Fetch<'_> {
     fn parts(&self, pins: &Pins) -> Result<Parts, FetchError> {
         let mut jobs: Vec<Job> = pins.pins.iter().map(Job::Blob).collect();
         for wanted in &self.sources.wanted {
-            if let Origin::Path { path } = &wanted.origin {
-                jobs.push(Job::Local(&wanted.name, path));
+            if let Origin::Path { path, kind } = &wanted.origin {
+                jobs.push(Job::Local(&wanted.name, path, *kind));
             }
         }
         let parts = parallel::map(&jobs, self.options.jobs, |job| match job {
             Job::Blob(pin) => self.blob(pin),
-            Job::Local(role, path) => {
-                Ok(Part { pin: local::pin(self.store, role, path)?, path: (*path).to_owned() })
+            Job::Local(role, path, kind) => {
+                Ok(Part { pin: local::pin(self.store, role, path, *kind)?, path: (*path).to_owned() })
             }
         })?;
         let mut by_role: BTreeMap<String, Vec<Part>> = BTreeMap::new();

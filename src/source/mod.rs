@@ -92,7 +92,19 @@ pub enum Origin {
     Path {
         /// Where it is.
         path: PathBuf,
+        /// What must be there.
+        kind: PathKind,
     },
+}
+
+/// What the project says that there is at a path.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum PathKind {
+    /// A regular file.
+    File,
+    /// A directory.
+    Directory,
 }
 
 impl fmt::Display for Origin {
@@ -108,7 +120,7 @@ impl fmt::Display for Origin {
                 write!(f, "{essential}packages {}", packages.join(" "))
             }
             Origin::Url { url, sha256 } => write!(f, "{url} with sha256 {sha256}"),
-            Origin::Path { path } => write!(f, "path {}", path.display()),
+            Origin::Path { path, .. } => write!(f, "path {}", path.display()),
         }
     }
 }
@@ -117,7 +129,7 @@ impl Sources {
     /// Makes relative paths start at the project's directory.
     pub fn resolve_paths(&mut self, project: &Path) {
         for wanted in &mut self.wanted {
-            if let Origin::Path { path } = &mut wanted.origin {
+            if let Origin::Path { path, .. } = &mut wanted.origin {
                 *path = project.join(&*path);
             }
         }

@@ -34,7 +34,9 @@ pub enum ReleaseError {
     #[error("its field `{0}` is missing or damaged")]
     Field(&'static str),
     /// It is about another suite.
-    #[error("it is of the suite `{suite}` (`{codename}`)")]
+    #[error(
+        "it is of the suite `{suite}` (`{codename}`)\n\nhint: use another mirror, or change `sources.debian.suites`"
+    )]
     OtherSuite {
         /// The suite that it is about.
         suite: String,
@@ -187,7 +189,7 @@ mod tests {
         let message = |result: Result<(), ReleaseError>| result.unwrap_err().to_string();
         assert_eq!(
             message(release.check("forky", PUBLISHED, true)),
-            "it is of the suite `stable` (`trixie`)"
+            "it is of the suite `stable` (`trixie`)\n\nhint: use another mirror, or change `sources.debian.suites`"
         );
         let expired = message(release.check("trixie", PUBLISHED + 8 * 86_400, true));
         assert_eq!(

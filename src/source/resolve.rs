@@ -19,7 +19,9 @@ pub enum ResolveError {
         near: Vec<String>,
     },
     /// A metapackage does not lead to what is wanted.
-    #[error("package `{package}` does not depend on a package whose name starts with `{prefix}`")]
+    #[error(
+        "package `{package}` does not depend on a package whose name starts with `{prefix}`\n\nhint: name a package that does, or one whose own name starts so"
+    )]
     LeadsNowhere {
         /// The metapackage.
         package: String,
@@ -27,7 +29,7 @@ pub enum ResolveError {
         prefix: String,
     },
     /// Nothing fulfils a dependency.
-    #[error("package `{package}` depends on `{relation}`, which no suite has")]
+    #[error("package `{package}` depends on `{relation}`, which no suite has{ELSEWHERE}")]
     Unsatisfied {
         /// The package.
         package: String,
@@ -44,9 +46,13 @@ pub enum ResolveError {
     },
 }
 
+/// The way out when a package is nowhere to be seen.
+const ELSEWHERE: &str =
+    "\n\nhint: if it is in another suite or component, add that to `sources.debian.suites` or `.components`";
+
 fn near_hint(near: &[String]) -> String {
     match near {
-        [] => String::new(),
+        [] => ELSEWHERE.to_owned(),
         near => format!("\n\nhint: did you mean `{}`?", near.join("` or `")),
     }
 }
@@ -328,7 +334,8 @@ mod tests {
         assert_eq!(follow("round-a", "round-").unwrap(), "round-b");
         assert_eq!(
             follow("linux-image-arm64", "grub-").unwrap_err(),
-            "package `linux-image-arm64` does not depend on a package whose name starts with `grub-`"
+            "package `linux-image-arm64` does not depend on a package whose name starts with `grub-`\n\nhint: \
+             name a package that does, or one whose own name starts so"
         );
     }
 
@@ -374,7 +381,7 @@ mod tests {
         assert_eq!(closure(&universe, &["base", "gawk"], false).unwrap(), ["gawk=1", "base=1"]);
         assert_eq!(
             closure(&universe, &["strict"], false).unwrap_err(),
-            "package `strict` depends on `awk (>= 2)`, which no suite has"
+            format!("package `strict` depends on `awk (>= 2)`, which no suite has{ELSEWHERE}")
         );
     }
 
@@ -413,6 +420,6 @@ mod tests {
             "there is no package `busybox-statc` in trixie/main\n\nhint: did you mean `busybox-static`?"
         );
         assert_eq!(error("awk"), "there is no package `awk` in trixie/main\n\nhint: did you mean `mawk`?");
-        assert_eq!(error("zzzzzzzz"), "there is no package `zzzzzzzz` in trixie/main");
+        assert_eq!(error("zzzzzzzz"), format!("there is no package `zzzzzzzz` in trixie/main{ELSEWHERE}"));
     }
 }

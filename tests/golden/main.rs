@@ -90,7 +90,8 @@ fn the_disk_is_laid_out_as_reviewed() {
     let build = plan.build(std::iter::empty(), &Pins::default());
     // The loader's size matters here and its bytes do not.
     let disk = disk::lay_out(&plan, &build, &trees(&plan)).unwrap();
-    let image = tempfile::NamedTempFile::new().unwrap();
+    // After a name that ends in a digit, sfdisk would put a `p` before the numbers.
+    let image = tempfile::Builder::new().suffix(".img").tempfile().unwrap();
     image.as_file().set_len(disk.table.disk.0).unwrap();
     for piece in disk.table.encode().pieces() {
         let mut bytes = vec![0; piece.len as usize];

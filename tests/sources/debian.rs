@@ -5,19 +5,15 @@ use std::fs;
 use factory::digest::Sha256;
 use factory::fetch::Options;
 use factory::lock::Location;
-use factory::source::Origin;
+use factory::source::{Origin, PathKind};
 
-use crate::archive::{NOW, World, deb, key, package, sign, told, wanted, xz};
-use crate::server::Answer;
+use crate::support::archive::{key, sign};
+use crate::support::packages::{deb, xz};
+use crate::support::server::Answer;
+use crate::world::{NOW, World, package, told, wanted};
 
 const OFFLINE: Options = Options { offline: true, update: false, jobs: 2 };
 const UPDATE: Options = Options { offline: false, update: true, jobs: 2 };
-
-fn set(world: &mut World, field: &str, value: &str) {
-    let found = world.release.iter_mut().find(|(name, _)| *name == field);
-    found.expect("the field is there").1 = value.to_owned();
-    world.publish();
-}
 
 #[test]
 fn a_package_is_found_by_its_name_and_fetched_with_its_digest_checked() {
@@ -31,46 +27,47 @@ fn a_package_is_found_by_its_name_and_fetched_with_its_digest_checked() {
     let pool = "pool/main/app_1.1.0-1.deb".to_owned();
     assert_eq!(part.pin.location, Location::Pool { suite: "trixie".into(), pool });
     assert_eq!((pins.newest(), pins.pins.len()), (Some(NOW), 1));
-    assert_eq!(world.server.asked("tool").len(), 0, "only what is needed is fetched");
+    assert_eq!(world.archive.server.asked("tool").len(), 0, "only what is needed is fetched");
 }
 
 #[test]
 fn indexes_are_asked_for_by_name_where_the_archive_has_no_digests() {
     let mut world = World::new();
-    world.server.route(&world.index_path(), |_| Answer::status(404));
+    world.archive.server.route(&world.archive.index_path(), |_| Answer::status(404));
     assert!(world.refusal().ends_with("the server answered 404 Not Found"));
-    set(&mut world, "Acquire-By-Hash", "no");
-    let packages = world.release_text();
+    world.archive.set("Acquire-By-Hash", "no");
+    let packages = world.archive.release_text();
     let digest = packages.lines().last().unwrap().split_whitespace().next().unwrap().to_owned();
     let by_name = "/debian/dists/trixie/main/binary-arm64/Packages.xz";
-    let index = world.index_path();
+    let index = world.archive.index_path();
     assert!(index.ends_with(&digest));
-    let copy = world.server.clone();
-    world.publish();
-    world.server.route(by_name, move |_| Answer::redirect(&format!("{}{index}", copy.url)));
+    let copy = world.archive.server.clone();
+    world.archive.publish();
+    world.archive.server.route(by_name, move |_| Answer::redirect(&format!("{}{index}", copy.url)));
     assert!(world.fetch(None, &Options::default()).is_ok());
-    assert_eq!(world.server.asked("Packages.xz").len(), 1);
+    assert_eq!(world.archive.server.asked("Packages.xz").len(), 1);
 }
 
 #[test]
 fn a_release_that_nobody_trusted_has_signed_is_refused() {
     let world = World::new();
-    let text = world.release_text();
+    let text = world.archive.release_text();
     let refused = "the `InRelease` of suite `trixie` is not trusted: ";
-    world.publish_release(&text);
-    assert_eq!(world.refusal(), format!("{refused}it is not signed"));
+    let hint = "\n\nhint: use another mirror; for an archive with its own keys, set `sources.debian.keyring`";
+    world.archive.publish_release(&text);
+    assert_eq!(world.refusal(), format!("{refused}it is not signed{hint}"));
     let other = key();
-    world.publish_release(&sign(&other, &text));
+    world.archive.publish_release(&sign(&other, &text));
     let refusal = world.refusal();
     let start = format!("{refused}it is signed by `");
     assert!(
-        refusal.starts_with(&start) && refusal.ends_with("`, and the keyring has no such key"),
+        refusal.starts_with(&start) && refusal.contains("`, and the keyring has no such key\n"),
         "{refusal}"
     );
-    world.publish_release(&sign(&world.key, &text).replace("Suite: stable", "Suite: staple"));
+    world.archive.publish_release(&sign(&world.archive.key, &text).replace("Suite: stable", "Suite: staple"));
     let refusal = world.refusal();
-    assert!(refusal.ends_with("is wrong: the text was changed after it was signed"), "{refusal}");
-    assert_eq!(world.server.asked("by-hash").len(), 0, "nothing of it was believed");
+    assert!(refusal.contains("is wrong: the text was changed after it was signed\n"), "{refusal}");
+    assert_eq!(world.archive.server.asked("by-hash").len(), 0, "nothing of it was believed");
 }
 
 #[test]
@@ -83,10 +80,16 @@ fn a_release_of_another_suite_or_time_is_refused() {
         format!("{refused}it has no component `nonsense`\n\nhint: there are main, contrib")
     );
     world.sources.debian.suites[0].components = vec!["contrib".into()];
-    assert_eq!(world.refusal(), "suite `trixie` has no packages for `arm64`");
-    set(&mut world, "Codename", "forky");
-    assert_eq!(world.refusal(), format!("{refused}it is of the suite `stable` (`forky`)"));
-    set(&mut world, "Codename", "trixie");
+    assert_eq!(world.refusal(), "suite `trixie` has no packages for `arm64`\n\nhint: use another mirror");
+    world.archive.set("Codename", "forky");
+    assert_eq!(
+        world.refusal(),
+        format!(
+            "{refused}it is of the suite `stable` (`forky`)\n\nhint: use another mirror, or change \
+             `sources.debian.suites`"
+        )
+    );
+    world.archive.set("Codename", "trixie");
     world.sources.debian.suites[0].components = vec!["main".into()];
     world.host.now = NOW + 8 * 86_400;
     assert_eq!(
@@ -103,10 +106,19 @@ fn a_release_of_another_suite_or_time_is_refused() {
 #[test]
 fn an_index_that_is_not_the_signed_one_is_refused() {
     let world = World::new();
-    let path = world.index_path();
-    let right = world.server.clone();
-    let length =
-        world.release_text().lines().last().unwrap().split_whitespace().nth(1).unwrap().parse().unwrap();
+    let path = world.archive.index_path();
+    let right = world.archive.server.clone();
+    let length = world
+        .archive
+        .release_text()
+        .lines()
+        .last()
+        .unwrap()
+        .split_whitespace()
+        .nth(1)
+        .unwrap()
+        .parse()
+        .unwrap();
     right.file(&path, vec![0; length]);
     let found = Sha256::of(&vec![0; length]);
     let expected = path.rsplit('/').next().unwrap();
@@ -122,7 +134,7 @@ fn a_package_that_is_not_the_one_in_the_index_is_refused() {
     let right = deb(&[("./usr/bin/app", b"the app")]);
     let mut wrong = right.clone();
     wrong[100] ^= 1;
-    world.server.file("/debian/pool/main/app_1.1.0-1.deb", wrong.clone());
+    world.archive.server.file("/debian/pool/main/app_1.1.0-1.deb", wrong.clone());
     assert_eq!(
         world.refusal(),
         format!(
@@ -132,19 +144,19 @@ fn a_package_that_is_not_the_one_in_the_index_is_refused() {
         )
     );
     assert!(!world.blob(Sha256::of(&right)).exists() && !world.blob(Sha256::of(&wrong)).exists());
-    world.server.file("/debian/pool/main/app_1.1.0-1.deb", right);
+    world.archive.server.file("/debian/pool/main/app_1.1.0-1.deb", right);
     assert!(world.fetch(None, &Options::default()).is_ok(), "the wrong one has left nothing behind");
 }
 
 #[test]
 fn metapackages_dependencies_and_provided_names_are_resolved() {
     let mut world = World::new();
-    world.add("linux-image-arm64", "6.12-1", "Depends: linux-image-6.12+1-arm64 (= 6.12-1)", b"meta");
-    world.add("linux-image-6.12+1-arm64", "6.12-1", "", b"kernel");
-    world.add("top", "1", "Pre-Depends: libc (>= 2)\nDepends: none | mail, tool (<< 3)", b"top");
-    world.add("libc", "2", "Essential: yes", b"libc");
-    world.add("exim", "1", "Provides: mail", b"exim");
-    world.publish();
+    world.archive.add("linux-image-arm64", "6.12-1", "Depends: linux-image-6.12+1-arm64 (= 6.12-1)", b"meta");
+    world.archive.add("linux-image-6.12+1-arm64", "6.12-1", "", b"kernel");
+    world.archive.add("top", "1", "Pre-Depends: libc (>= 2)\nDepends: none | mail, tool (<< 3)", b"top");
+    world.archive.add("libc", "2", "Essential: yes", b"libc");
+    world.archive.add("exim", "1", "Provides: mail", b"exim");
+    world.archive.publish();
     let follow = Some("linux-image-".to_owned());
     world.sources.wanted = vec![
         wanted("kernel", Origin::Package { package: "linux-image-arm64".into(), follow }),
@@ -172,8 +184,8 @@ fn an_unknown_package_is_answered_with_names_like_it() {
 fn a_lock_is_kept_to_until_an_update_is_asked_for() {
     let mut world = World::new();
     let (_, old) = world.fetch(None, &Options::default()).unwrap();
-    world.add("app", "1:2.0-1", "", b"the new app");
-    world.publish();
+    world.archive.add("app", "1:2.0-1", "", b"the new app");
+    world.archive.publish();
     let (parts, pins) = world.fetch(Some(&old), &Options::default()).unwrap();
     assert_eq!((parts.one("app").unwrap().pin.version.as_deref(), &pins), (Some("1:1.0-1"), &old));
     let (parts, _) = world.fetch(Some(&old), &UPDATE).unwrap();
@@ -184,10 +196,10 @@ fn a_lock_is_kept_to_until_an_update_is_asked_for() {
 fn with_a_lock_and_a_full_store_no_network_is_needed() {
     let world = World::new();
     let (online, pins) = world.fetch(None, &Options::default()).unwrap();
-    world.server.clear();
-    let asked = world.server.asked("").len();
+    world.archive.server.clear();
+    let asked = world.archive.server.asked("").len();
     let (offline, _) = world.fetch(Some(&pins), &OFFLINE).unwrap();
-    assert_eq!((offline, world.server.asked("").len()), (online, asked));
+    assert_eq!((offline, world.archive.server.asked("").len()), (online, asked));
     fs::remove_file(world.blob(pins.pins[0].sha256)).unwrap();
     let error = world.fetch(Some(&pins), &OFFLINE).unwrap_err();
     assert_eq!(
@@ -211,7 +223,7 @@ fn without_a_lock_offline_is_refused() {
         told(&error),
         "`--update` looks for packages, and `--offline` forbids it\n\nhint: leave one of them out"
     );
-    assert_eq!(world.server.asked("").len(), 0);
+    assert_eq!(world.archive.server.asked("").len(), 0);
 }
 
 #[test]
@@ -233,10 +245,10 @@ fn a_locked_package_that_the_archive_has_dropped_is_reported() {
     let world = World::new();
     let (_, pins) = world.fetch(None, &Options::default()).unwrap();
     fs::remove_file(world.blob(pins.pins[0].sha256)).unwrap();
-    world.server.clear();
+    world.archive.server.clear();
     let error = world.fetch(Some(&pins), &Options::default()).unwrap_err();
     assert_eq!(
-        told(&error).replace(&world.server.url, "http://HOST"),
+        told(&error).replace(&world.archive.server.url, "http://HOST"),
         "`app 1:1.0-1` is locked, and `http://HOST/debian/pool/main/app_1.1.0-1.deb` is gone\n\nhint: \
          `factory fetch --update` locks what there is now; or use a mirror that keeps old packages"
     );
@@ -250,7 +262,7 @@ fn the_mirror_and_its_keys_come_from_the_hosts_own_sources() {
     assert_eq!(
         world.refusal(),
         "no Debian archive is known: APT on this machine has no source for its own release\n\nhint: set \
-         `debian.mirror` in `factory.toml`, or `FACTORY_DEBIAN_MIRROR`"
+         `sources.debian.mirror` in `factory.toml`, or `FACTORY_DEBIAN_MIRROR`"
     );
     let etc = world.host.root.join("etc");
     fs::create_dir_all(etc.join("apt/sources.list.d")).unwrap();
@@ -263,7 +275,7 @@ fn the_mirror_and_its_keys_come_from_the_hosts_own_sources() {
         world.refusal(),
         format!(
             "there is no keyring `{}`\n\nhint: on Debian, `apt-get install debian-archive-keyring`; for \
-             another archive, set `debian.keyring` in `factory.toml`",
+             another archive, set `sources.debian.keyring` in `factory.toml`",
             default.display()
         )
     );
@@ -280,7 +292,10 @@ fn paths_are_taken_as_they_are_and_not_locked() {
     let payload = world.dir.path().join("payload");
     fs::create_dir(&payload).unwrap();
     fs::write(payload.join("app"), b"one").unwrap();
-    world.sources.wanted.push(wanted("payload", Origin::Path { path: payload.clone() }));
+    world
+        .sources
+        .wanted
+        .push(wanted("payload", Origin::Path { path: payload.clone(), kind: PathKind::Directory }));
     let (parts, pins) = world.fetch(None, &Options::default()).unwrap();
     let before = parts.one("payload").unwrap().clone();
     assert_eq!((&before.path, &*before.pin.name, before.pin.size), (&payload, "payload", 3));
@@ -292,6 +307,9 @@ fn paths_are_taken_as_they_are_and_not_locked() {
     let error = world.fetch(Some(&pins), &OFFLINE).unwrap_err();
     assert_eq!(
         told(&error),
-        format!("reading `{}`: No such file or directory (os error 2)", payload.display())
+        format!(
+            "there is no `{}`\n\nhint: paths in `factory.toml` start at its own directory",
+            payload.display()
+        )
     );
 }

@@ -8,8 +8,8 @@ use factory::digest::Sha256;
 use factory::fetch::http::{Client, Expected, HttpError, Patience};
 use factory::store::Store;
 
-use crate::archive::{ms, told};
-use crate::server::{Answer, Request, Server};
+use crate::support::server::{Answer, Request, Server};
+use crate::world::{ms, told};
 
 const FILE: &[u8] = &[7; 100_000];
 

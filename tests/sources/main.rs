@@ -2,10 +2,11 @@
 
 #![allow(missing_docs, unreachable_pub, clippy::unwrap_used, reason = "a test that cannot go on has failed")]
 
-mod archive;
 mod debian;
 mod download;
-mod server;
 mod signature;
 mod store;
+#[path = "../support/mod.rs"]
+mod support;
 mod unpack;
+mod world;

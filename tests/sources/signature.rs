@@ -11,7 +11,8 @@ use pgp::crypto::hash::HashAlgorithm;
 use pgp::packet::{KeyFlags, Signature, SignatureConfig, SignatureType, Subpacket, SubpacketData, UserId};
 use pgp::types::{KeyDetails, Password, SignedUser, Tag, Timestamp};
 
-use crate::archive::{key, key_of, public, sign, told};
+use crate::support::archive::{key, key_of, public, sign};
+use crate::world::told;
 
 const TEXT: &str = "Suite: stable\n- dashes\nlast\n";
 const SIGNED: &str = "Suite: stable\r\n- dashes\r\nlast\r\n";

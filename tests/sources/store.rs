@@ -7,8 +7,9 @@ use factory::digest::Sha256;
 use factory::fetch::Options;
 use factory::source::Origin;
 
-use crate::archive::{World, deb, ms, told, wanted};
-use crate::server::Answer;
+use crate::support::packages::deb;
+use crate::support::server::Answer;
+use crate::world::{World, ms, told, wanted};
 
 #[test]
 fn of_two_fetches_at_once_one_downloads() {
@@ -16,7 +17,7 @@ fn of_two_fetches_at_once_one_downloads() {
     let file = deb(&[("./usr/bin/app", b"the app")]);
     let served = file.clone();
     let slow = move |_: &_| Answer::of(&served).dripping(1, ms(200));
-    world.server.route("/debian/pool/main/app_1.1.0-1.deb", slow);
+    world.archive.server.route("/debian/pool/main/app_1.1.0-1.deb", slow);
     thread::scope(|scope| {
         for _ in 0..3 {
             scope.spawn(|| {
@@ -25,7 +26,7 @@ fn of_two_fetches_at_once_one_downloads() {
             });
         }
     });
-    assert_eq!(world.server.asked("app_").len(), 1);
+    assert_eq!(world.archive.server.asked("app_").len(), 1);
 }
 
 #[test]
@@ -39,21 +40,21 @@ fn a_damaged_blob_is_fetched_again() {
     fs::write(path, &wrong).unwrap();
     world.fetch(Some(&pins), &Options::default()).unwrap();
     assert_eq!(fs::read(path).unwrap(), right);
-    assert_eq!(world.server.asked("app_").len(), 2);
+    assert_eq!(world.archive.server.asked("app_").len(), 2);
 }
 
 #[test]
 fn files_from_the_web_are_pinned_by_the_digest_that_the_project_gives() {
     let mut world = World::new();
-    world.server.file("/base.tar?x=1", b"content".to_vec());
-    let url = format!("{}/base.tar?x=1", world.server.url);
+    world.archive.server.file("/base.tar?x=1", b"content".to_vec());
+    let url = format!("{}/base.tar?x=1", world.archive.server.url);
     let origin = |content: &[u8]| Origin::Url { url: url.clone(), sha256: Sha256::of(content) };
     world.sources.wanted = vec![wanted("base", origin(b"content"))];
     let (parts, pins) = world.fetch(None, &Options::default()).unwrap();
     let part = parts.one("base").unwrap();
     assert_eq!(fs::read(&part.path).unwrap(), b"content");
     assert_eq!((&*part.pin.name, part.pin.size, &pins.pins[0]), ("base.tar", 7, &part.pin));
-    assert!(pins.suites.is_empty() && world.server.asked("InRelease").is_empty());
+    assert!(pins.suites.is_empty() && world.archive.server.asked("InRelease").is_empty());
     world.sources.wanted = vec![wanted("base", origin(b"other"))];
     assert_eq!(
         world.refusal(),
@@ -69,7 +70,7 @@ fn files_from_the_web_are_pinned_by_the_digest_that_the_project_gives() {
 fn one_failure_stops_the_fetch_and_is_told() {
     let mut world = World::new();
     let absent = |number: usize| Origin::Url {
-        url: format!("{}/absent/{number}", world.server.url),
+        url: format!("{}/absent/{number}", world.archive.server.url),
         sha256: Sha256::of(&number.to_le_bytes()),
     };
     world.sources.wanted =
@@ -77,5 +78,5 @@ fn one_failure_stops_the_fetch_and_is_told() {
     let options = Options { jobs: 1, ..Options::default() };
     let error = world.fetch(None, &options).unwrap_err();
     assert!(told(&error).contains("/absent/0`: the server answered 404"), "{}", told(&error));
-    assert_eq!(world.server.asked("absent").len(), 1);
+    assert_eq!(world.archive.server.asked("absent").len(), 1);
 }

@@ -11,7 +11,8 @@ use factory::lock::{Location, Pin};
 use factory::store::Store;
 use proptest::prelude::*;
 
-use crate::archive::{deb, tar, told, xz};
+use crate::support::packages::{deb, tar, xz};
+use crate::world::told;
 
 struct Shelf {
     dir: tempfile::TempDir,

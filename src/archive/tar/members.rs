@@ -141,7 +141,8 @@ impl<S: Stream> Members<S> {
 
     fn read_exact_or_truncated(&mut self, buffer: &mut [u8]) -> Result<(), TarError> {
         self.stream.read_exact(buffer).map_err(|error| match error.kind() {
-            io::ErrorKind::UnexpectedEof => TarError::Truncated { at: self.at },
+            // With a reason of its own it is not the tar that ends.
+            io::ErrorKind::UnexpectedEof if error.get_ref().is_none() => TarError::Truncated { at: self.at },
             _ => TarError::Read(error),
         })?;
         self.at += buffer.len() as u64;

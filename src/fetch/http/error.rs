@@ -13,7 +13,7 @@ use crate::store::StoreError;
 #[derive(Debug, thiserror::Error)]
 pub enum HttpError {
     /// This is no URL that can be fetched from.
-    #[error("`{url}` is not an http or https URL")]
+    #[error("`{url}` is not an http or https URL\n\nhint: name the whole address, from `http://` on")]
     Url {
         /// What was given.
         url: String,

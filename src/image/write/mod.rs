@@ -95,7 +95,7 @@ pub enum WriteError {
     Directory(PathBuf),
     /// Something else that is not a regular file stands there.
     #[error(
-        "`{}` is not a regular file\n\nhint: write an image to a device with `factory flash`",
+        "`{}` is not a regular file\n\nhint: name a file; what is in it can be copied to a device",
         .0.display()
     )]
     NotAFile(PathBuf),

@@ -1,14 +1,14 @@
 //! The file being written: under a temporary name beside its own until it is whole.
 
-use std::ffi::OsString;
-use std::fs::{self, File, Permissions};
+use std::fs::{self, File};
 use std::io;
-use std::os::unix::fs::{FileExt, PermissionsExt};
+use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
 
 use tempfile::NamedTempFile;
 
 use super::{Mirror, WriteError};
+use crate::files;
 use crate::units::Bytes;
 
 pub(super) struct Output {
@@ -28,15 +28,10 @@ impl Output {
             _ => {}
         }
         let failed = |source| WriteError::Output { path: path.to_owned(), source };
-        let name = path.file_name().ok_or_else(|| WriteError::Directory(path.to_owned()))?;
-        let dir = path.parent().filter(|dir| !dir.as_os_str().is_empty()).unwrap_or(Path::new("."));
-        let prefix: OsString = [".".as_ref(), name, ".".as_ref()].into_iter().collect();
-        let file = tempfile::Builder::new()
-            .prefix(&prefix)
-            .suffix(".part")
-            .permissions(Permissions::from_mode(0o666)) // what the umask leaves of it
-            .tempfile_in(dir)
-            .map_err(failed)?;
+        if path.file_name().is_none() {
+            return Err(WriteError::Directory(path.to_owned()));
+        }
+        let file = files::beside(path).map_err(failed)?;
         file.as_file().set_len(size).map_err(failed)?;
         Ok(Output { file, path: path.to_owned(), needs: Bytes(needs) })
     }

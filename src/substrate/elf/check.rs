@@ -25,7 +25,7 @@ const MAX_LISTED: usize = 20;
 pub struct Allow {
     /// Paths without a slash in front; a file at or below one of them is not looked at.
     pub paths: Vec<String>,
-    /// Names of libraries that may be missing.
+    /// Names of libraries, and paths of loaders, that may be missing.
     pub libraries: Vec<String>,
 }
 
@@ -61,7 +61,7 @@ pub enum ElfError {
     Missing(Vec<Missing>),
 }
 
-const HINT_FOREIGN: &str = "\n\nhint: take the file for arm64, or name it under `elf.allow-paths`";
+const HINT_FOREIGN: &str = "\n\nhint: take the file for arm64";
 
 /// A loader or library that is not in the tree.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -81,7 +81,7 @@ fn list(missing: &[Missing]) -> String {
     if missing.len() > MAX_LISTED {
         let _ = write!(text, "\n  and {} more", missing.len() - MAX_LISTED);
     }
-    text + "\n\nhint: add the packages that ship them, or name them under `elf.allow-libraries`"
+    text + "\n\nhint: add the packages that ship them, link without them, or name them in `rootfs.allow_missing`"
 }
 
 /// A program or library of the tree.
@@ -171,7 +171,8 @@ fn missing(
                 || search.iter().any(|dir| exists(tree, &format!("{dir}/{name}")))
                 || (!is_program && anywhere.contains(name.as_str()))
         };
-        let loader = linkage.interpreter.iter().filter(|loader| !exists(tree, loader));
+        let is_allowed = |loader: &&String| allow.libraries.contains(loader) || exists(tree, loader);
+        let loader = linkage.interpreter.iter().filter(|loader| !is_allowed(loader));
         let libraries = linkage.needed.iter().filter(|name| !is_found(name));
         let needs = loader.chain(libraries);
         missing.extend(needs.map(|needs| Missing { path: TreePath::clone(path), needs: needs.clone() }));
@@ -256,7 +257,7 @@ mod tests {
         assert_eq!(
             message(&tree, &Allow::default()),
             "`/opt/tool` is made for x86-64, the device runs AArch64\n\n\
-             hint: take the file for arm64, or name it under `elf.allow-paths`"
+             hint: take the file for arm64"
         );
         check(&tree, &Allow { paths: vec!["opt".into()], ..Allow::default() }).unwrap();
     }
@@ -271,7 +272,7 @@ mod tests {
             message(&tree, &Allow::default()),
             "2 needed libraries or loaders are not in the tree\n  \
              `/usr/bin/ssh` needs `libz.so.1`\n  `/usr/bin/zz` needs `/lib/ld-musl-aarch64.so.1`\n\n\
-             hint: add the packages that ship them, or name them under `elf.allow-libraries`"
+             hint: add the packages that ship them, link without them, or name them in `rootfs.allow_missing`"
         );
         tree.remove(&TreePath::root().join("usr/bin/zz"));
         check(&tree, &Allow { libraries: vec!["libz.so.1".into()], ..Allow::default() }).unwrap();

@@ -21,6 +21,15 @@ pub struct Wanted {
     pub origin: String,
 }
 
+impl Wanted {
+    /// What `text` asks for: a name, with `?` in front when a kernel may lack it. `origin` names
+    /// the place in messages.
+    pub fn new(text: &str, origin: impl Into<String>) -> Self {
+        let (is_optional, name) = text.strip_prefix('?').map_or((false, text), |name| (true, name));
+        Wanted { name: name.to_owned(), is_optional, origin: origin.into() }
+    }
+}
+
 /// Why wanted modules cannot be had.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum ClosureError {
@@ -50,7 +59,7 @@ pub enum ClosureError {
 
 fn hint(nearest: &[String]) -> String {
     match nearest {
-        [] => "`?` in front of a name takes it only where the kernel has it".into(),
+        [] => "take another kernel, or put `?` in front of a name that may be missing".into(),
         names => format!(
             "did you mean {}?",
             names.iter().map(|name| format!("`{name}`")).collect::<Vec<_>>().join(", ")
@@ -62,10 +71,8 @@ fn hint(nearest: &[String]) -> String {
 /// `file` names the list in messages.
 pub fn parse_list(text: &str, file: &str) -> Vec<Wanted> {
     let wanted = |(number, line): (usize, &str)| {
-        let name = line.split('#').next()?.trim();
-        let (is_optional, name) = name.strip_prefix('?').map_or((false, name), |name| (true, name));
-        let origin = format!("{file}:{}", number + 1);
-        (!name.is_empty()).then(|| Wanted { name: name.to_owned(), is_optional, origin })
+        let text = line.split('#').next()?.trim();
+        (!text.is_empty()).then(|| Wanted::new(text, format!("{file}:{}", number + 1)))
     };
     text.lines().enumerate().filter_map(wanted).collect()
 }
@@ -309,7 +316,9 @@ mod tests {
         );
         let error = load_order(&sample(), "wireguard").unwrap_err();
         assert!(
-            error.to_string().ends_with("hint: `?` in front of a name takes it only where the kernel has it")
+            error
+                .to_string()
+                .ends_with("hint: take another kernel, or put `?` in front of a name that may be missing")
         );
     }
 

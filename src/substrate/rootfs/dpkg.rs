@@ -24,6 +24,8 @@ const MAX_STATUS: u64 = 64 << 20;
 /// A package, unpacked into its two parts.
 #[derive(Clone, Debug)]
 pub struct Package {
+    /// What it is called in errors.
+    pub name: String,
     /// The `data` member of the `.deb`, as a tar archive that is not compressed.
     pub data: PathBuf,
     /// Files of the `control` member by name: `control`, `md5sums`, `postinst` ...
@@ -34,10 +36,10 @@ pub struct Package {
 #[derive(Debug, thiserror::Error)]
 pub enum PackageError {
     /// The package's `control` is missing, not UTF-8, or lacks a field.
-    #[error("package `{}` has no sound control file: {what}", data.display())]
+    #[error("package `{package}` has no sound control file: {what}")]
     Control {
-        /// The package's data.
-        data: PathBuf,
+        /// Name of the package.
+        package: String,
         /// What is wrong.
         what: &'static str,
     },
@@ -85,7 +87,7 @@ struct Control<'a> {
 
 impl<'a> Control<'a> {
     fn read(package: &'a Package) -> Result<Self, PackageError> {
-        let wrong = |what| PackageError::Control { data: package.data.clone(), what };
+        let wrong = |what| PackageError::Control { package: package.name.clone(), what };
         let text = package.control.get("control").ok_or_else(|| wrong("it is missing"))?;
         let text = std::str::from_utf8(text).map_err(|_| wrong("it is not UTF-8"))?.trim_end();
         let field = |name: &str| {
@@ -187,7 +189,7 @@ fn accounts(merge: &mut Merge) -> Result<(), PackageError> {
 
 /// Adds one package; its paragraph of `status`.
 fn unpack(merge: &mut Merge, control: &Control, package: &Package) -> Result<String, PackageError> {
-    let places = tar::add(merge, &package.data)
+    let places = tar::add(merge, &package.data, "data.tar")
         .map_err(|source| PackageError::Unpack { package: control.package.to_owned(), source })?;
     let stem = control.file_stem();
     let list: String = places
@@ -275,7 +277,8 @@ mod tests {
             .copied()
             .chain([("control", control)])
             .map(|(name, text)| (name.to_string(), text.as_bytes().to_vec()));
-        let package = Package { data: file.path().to_owned(), control: control.collect() };
+        let package =
+            Package { name: "x".to_owned(), data: file.path().to_owned(), control: control.collect() };
         (file, package)
     }
 

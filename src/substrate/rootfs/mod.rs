@@ -20,7 +20,12 @@ use tar::TarLayerError;
 #[derive(Clone, Debug)]
 pub enum Layer {
     /// A tar archive that is not compressed.
-    Tar(PathBuf),
+    Tar {
+        /// Where it is.
+        path: PathBuf,
+        /// What it is called in errors.
+        name: String,
+    },
     /// A directory of the host. Directories that are there already keep their metadata: that of a
     /// checkout is an accident.
     Dir {
@@ -93,7 +98,7 @@ pub fn assemble(layers: &[Layer]) -> Result<FileTree, RootfsError> {
     for layer in layers {
         merge.next_layer();
         match layer {
-            Layer::Tar(path) => drop(tar::add(&mut merge, path)?),
+            Layer::Tar { path, name } => drop(tar::add(&mut merge, path, name)?),
             Layer::Packages(packages) => dpkg::add(&mut merge, packages)?,
             Layer::Dir { path, owner } => add_dir(&mut merge, path, *owner)?,
         }

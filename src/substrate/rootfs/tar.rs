@@ -23,59 +23,60 @@ pub enum TarLayerError {
     /// The file cannot be opened.
     #[error("opening `{path}`")]
     Open {
-        /// The archive.
+        /// The archive as it lies on the host.
         path: PathBuf,
         /// The system's reason.
         source: io::Error,
     },
     /// The archive is damaged, or has members that cannot go into an image.
-    #[error("archive `{path}` cannot be used")]
+    #[error("archive `{name}` cannot be used")]
     Archive {
-        /// The archive.
-        path: PathBuf,
+        /// What the archive is called.
+        name: String,
         /// What is wrong with it.
         source: TarError,
     },
     /// A whiteout names nothing that could be hidden.
-    #[error("archive `{path}` has a whiteout `{member}` that hides nothing")]
+    #[error("archive `{name}` has a whiteout `{member}` that hides nothing")]
     Whiteout {
-        /// The archive.
-        path: PathBuf,
+        /// What the archive is called.
+        name: String,
         /// The whiteout.
         member: TreePath,
     },
     /// A member has no place in the tree.
-    #[error("archive `{path}` cannot be unpacked")]
+    #[error("archive `{name}` cannot be unpacked")]
     Merge {
-        /// The archive.
-        path: PathBuf,
+        /// What the archive is called.
+        name: String,
         /// What is wrong with the member.
         source: MergeError,
     },
 }
 
-/// Reads an archive that is not compressed as a tree of its own.
+/// Reads an archive that is not compressed as a tree of its own. `name` is what the archive is
+/// called in errors: it may have been unpacked to a place that says nothing.
 ///
 /// # Errors
 /// When it cannot be read, is damaged, or has members that contradict each other.
-pub fn read(archive: &Path) -> Result<FileTree, TarLayerError> {
+pub fn read(archive: &Path, name: &str) -> Result<FileTree, TarLayerError> {
     let mut merge = Merge::default();
-    add(&mut merge, archive)?;
+    add(&mut merge, archive, name)?;
     Ok(merge.finish())
 }
 
 /// Adds an archive to the current layer of `merge`. The places that its members took, in the order
 /// of the archive.
-pub(super) fn add(merge: &mut Merge, archive: &Path) -> Result<Vec<TreePath>, TarLayerError> {
-    let wrong = |source| TarLayerError::Merge { path: archive.to_owned(), source };
+pub(super) fn add(merge: &mut Merge, archive: &Path, name: &str) -> Result<Vec<TreePath>, TarLayerError> {
+    let wrong = |source| TarLayerError::Merge { name: name.to_owned(), source };
     let file =
         File::open(archive).map_err(|source| TarLayerError::Open { path: archive.to_owned(), source })?;
     let entries =
-        tar::index(&file).map_err(|source| TarLayerError::Archive { path: archive.to_owned(), source })?;
+        tar::index(&file).map_err(|source| TarLayerError::Archive { name: name.to_owned(), source })?;
     let (marks, members): (Vec<_>, Vec<_>) =
         entries.into_iter().partition(|entry| entry.path.name().starts_with(WHITEOUT));
     for mark in &marks {
-        hide(merge, &mark.path, archive)?;
+        hide(merge, &mark.path, name)?;
     }
     let shared: Arc<Path> = archive.into();
     let put = |entry: tar::Entry| {
@@ -85,15 +86,15 @@ pub(super) fn add(merge: &mut Merge, archive: &Path) -> Result<Vec<TreePath>, Ta
     members.into_iter().map(put).collect()
 }
 
-fn hide(merge: &mut Merge, mark: &TreePath, archive: &Path) -> Result<(), TarLayerError> {
-    let wrong = |source| TarLayerError::Merge { path: archive.to_owned(), source };
+fn hide(merge: &mut Merge, mark: &TreePath, archive: &str) -> Result<(), TarLayerError> {
+    let wrong = |source| TarLayerError::Merge { name: archive.to_owned(), source };
     let dir = mark.parent().unwrap_or_default();
     if mark.name() == OPAQUE {
         return merge.hide_content(&dir).map_err(wrong);
     }
     match TreePath::parse(&mark.name().as_bytes()[WHITEOUT.len()..]) {
         Ok(name) if name != TreePath::root() => merge.hide(&dir.join(name.as_str())).map_err(wrong),
-        _ => Err(TarLayerError::Whiteout { path: archive.to_owned(), member: mark.clone() }),
+        _ => Err(TarLayerError::Whiteout { name: archive.to_owned(), member: mark.clone() }),
     }
 }
 
@@ -178,7 +179,7 @@ mod tests {
             .file("bin/x", "hello")
             .hard_link("y", "bin/x");
         let archive = archive.finish();
-        let tree = read(archive.path()).unwrap();
+        let tree = read(archive.path(), "base.tar").unwrap();
         assert_eq!(content(&tree, "usr/bin/x").as_deref(), Some("hello"));
         let hard = tree.get(&TreePath::root().join("y")).unwrap();
         assert!(matches!(&hard.kind, Kind::HardLink(target) if target.as_str() == "usr/bin/x"));
@@ -192,9 +193,9 @@ mod tests {
             Archive::new().file("b/new", "").file("b/.wh..wh..opq", "").file("a/.wh.1", "").file(".wh.c", "");
         let upper = upper.finish();
         let mut merge = Merge::default();
-        add(&mut merge, lower.path()).unwrap();
+        add(&mut merge, lower.path(), "lower").unwrap();
         merge.next_layer();
-        add(&mut merge, upper.path()).unwrap();
+        add(&mut merge, upper.path(), "upper").unwrap();
         let paths: Vec<String> = merge.finish().iter().map(|(path, _)| path.to_string()).collect();
         assert_eq!(paths, ["/", "/a", "/a/2", "/b", "/b/new"]);
     }
@@ -203,7 +204,7 @@ mod tests {
     fn a_whiteout_of_nothing_is_refused() {
         for name in [".wh.", "a/.wh..", "a/.wh..."] {
             let archive = Archive::new().file("a/b", "").file(name, "").finish();
-            let result = read(archive.path());
+            let result = read(archive.path(), "base.tar");
             assert!(matches!(result, Err(TarLayerError::Whiteout { .. })), "{name}: {result:?}");
         }
     }
@@ -212,7 +213,7 @@ mod tests {
     fn a_member_behind_a_link_that_leads_outside_is_refused_by_name() {
         let archive = Archive::new().link("etc", "../../etc").file("etc/passwd", "x").finish();
         let Err(TarLayerError::Merge { source: MergeError::Place { member, source }, .. }) =
-            read(archive.path())
+            read(archive.path(), "base.tar")
         else {
             panic!("it was placed")
         };

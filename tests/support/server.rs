@@ -115,6 +115,13 @@ impl Server {
         self.route(path, move |request| Answer::ranged(request, &body));
     }
 
+    /// What it serves at `path`, to be served with a fault.
+    pub fn get(&self, path: &str) -> Vec<u8> {
+        let request = Request { path: path.to_owned(), range: None, count: 0 };
+        let route = self.routes.lock().unwrap()[path].clone();
+        route(&request).body
+    }
+
     /// Has nothing any more.
     pub fn clear(&self) {
         self.routes.lock().unwrap().clear();
