@@ -338,7 +338,7 @@ fn explain(message: &str) -> (String, String) {
         return (message.to_owned(), String::new());
     };
     let known: Vec<&str> = expected.split('`').skip(1).step_by(2).collect();
-    let hint = match crate::suggest::nearest(given, known.iter().copied()) {
+    let hint = match crate::suggest::nearest(given, known.iter().copied()).first() {
         _ if known.is_empty() => return (message.to_owned(), String::new()),
         Some(near) => format!("\n\nhint: did you mean `{near}`?"),
         None => format!("\n\nhint: known here: {}", known.join(", ")),

@@ -20,6 +20,7 @@ pub mod interrupt;
 pub mod kernel;
 pub mod lock;
 pub mod manifest;
+pub mod parallel;
 pub mod plan;
 pub mod progress;
 pub mod slot;

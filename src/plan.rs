@@ -222,7 +222,7 @@ fn find_track(name: Option<&str>) -> Result<&'static dyn Track, PlanError> {
     let name = name.ok_or(PlanError::NoTrack { first })?;
     track::ALL.iter().copied().find(|track| track.name() == name).ok_or_else(|| {
         let names: Vec<&str> = track::ALL.iter().map(|track| track.name()).collect();
-        let hint = match suggest::nearest(name, names.iter().copied()) {
+        let hint = match suggest::nearest(name, names.iter().copied()).first() {
             Some(near) => format!("did you mean `{near}`?"),
             None => format!("there is `{}`", names.join("`, `")),
         };

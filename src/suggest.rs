@@ -1,18 +1,26 @@
-//! The nearest known name to one that is not known.
+//! The nearest known names to one that is not known.
 
-/// The candidate that is nearest to `given`, if any is near enough to be what was meant: at most
-/// a third of its characters differ.
-pub fn nearest<'a>(given: &str, candidates: impl Iterator<Item = &'a str>) -> Option<&'a str> {
-    candidates
+/// Most names that are offered.
+const MOST: usize = 3;
+
+/// The candidates that `given` may have been meant to be, nearest first, three at the most: those in
+/// which no more than a third of the characters of `given` differ.
+pub fn nearest<'a>(given: &str, candidates: impl Iterator<Item = &'a str>) -> Vec<&'a str> {
+    let limit = (given.len() / 3).max(1);
+    let mut near: Vec<(usize, &str)> = candidates
+        .filter(|candidate| candidate.len().abs_diff(given.len()) <= limit)
         .map(|candidate| (distance(given, candidate), candidate))
-        .filter(|(distance, candidate)| *distance * 3 <= candidate.len().max(given.len()))
-        .min()
-        .map(|(_, candidate)| candidate)
+        .filter(|(distance, _)| *distance <= limit)
+        .collect();
+    near.sort_unstable();
+    near.dedup();
+    let best = near.first().map_or(0, |(distance, _)| *distance);
+    near.into_iter().filter(|(distance, _)| *distance <= best + 1).map(|(_, name)| name).take(MOST).collect()
 }
 
 /// Edits (insert, delete, replace, swap neighbours) that make `b` of `a`: optimal string alignment.
-pub fn distance(a: &str, b: &str) -> usize {
-    let (a, b): (Vec<char>, Vec<char>) = (a.chars().collect(), b.chars().collect());
+fn distance(a: &str, b: &str) -> usize {
+    let (a, b) = (a.as_bytes(), b.as_bytes());
     let mut before: Vec<usize> = Vec::new();
     let mut last: Vec<usize> = (0..=b.len()).collect();
     for (i, x) in a.iter().enumerate() {
@@ -41,8 +49,9 @@ mod tests {
     }
 
     #[test]
-    fn far_names_are_not_offered() {
-        assert_eq!(nearest("vresion", ["name", "version"].into_iter()), Some("version"));
-        assert_eq!(nearest("colour", ["name", "version"].into_iter()), None);
+    fn near_names_are_offered_and_far_ones_are_not() {
+        assert_eq!(nearest("vresion", ["name", "version"].into_iter()), ["version"]);
+        assert_eq!(nearest("ext5", ["ext4", "ext2", "nvme"].into_iter()), ["ext2", "ext4"]);
+        assert!(nearest("colour", ["name", "version"].into_iter()).is_empty());
     }
 }

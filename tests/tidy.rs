@@ -10,7 +10,7 @@ const LONGEST_FILE: usize = 600;
 
 /// Layers from the bottom up: a module may use those of its own row and of the rows before it.
 const LAYERS: &[&[&str]] = &[
-    &["units", "interrupt", "progress", "suggest", "digest", "files", "tool"],
+    &["units", "interrupt", "parallel", "progress", "suggest", "digest", "files", "tool"],
     &["tree", "image"],
     &["archive", "firmware", "identity", "slot"],
     &["source", "lock", "store", "substrate"],

@@ -13,7 +13,6 @@ mod error;
 pub mod host;
 pub mod http;
 mod local;
-mod parallel;
 pub mod unpack;
 
 use std::collections::BTreeMap;
@@ -22,6 +21,7 @@ use std::sync::OnceLock;
 
 use crate::digest::Sha256;
 use crate::lock::{self, Location, Pin, Pins};
+use crate::parallel;
 use crate::source::{Debian, Origin, PathKind, Sources, Wanted};
 use crate::store::Store;
 use debian::Resolver;
@@ -186,7 +186,7 @@ impl Fetch<'_> {
                 jobs.push(Job::Local(&wanted.name, path, *kind));
             }
         }
-        let parts = parallel::map(&jobs, self.options.jobs, |job| match job {
+        let parts = parallel::map(&jobs, self.options.jobs, |(): &mut (), job| match job {
             Job::Blob(pin) => self.blob(pin),
             Job::Local(role, path, kind) => {
                 Ok(Part { pin: local::pin(self.store, role, path, *kind)?, path: (*path).to_owned() })

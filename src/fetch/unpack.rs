@@ -6,12 +6,13 @@ use std::io::{self, Read};
 use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
 
-use super::{Part, parallel};
+use super::Part;
 use crate::archive::compress::{self, Limited, Packing};
 use crate::archive::deb::{self, DebError, Section};
 use crate::archive::tar::{self, Entry, Forward, Kind, TarError};
 use crate::digest::Sha256;
 use crate::interrupt::{self, Interrupted};
+use crate::parallel;
 use crate::progress;
 use crate::store::{Derived, DerivedDir, Output, Store, StoreError, StoredFile};
 
@@ -144,7 +145,7 @@ pub fn deb(store: &Store, part: &Part) -> Result<Unpacked, UnpackError> {
 /// When a package is damaged.
 pub fn debs(store: &Store, parts: &[Part], jobs: usize) -> Result<Vec<Unpacked>, UnpackError> {
     let bar = progress::count("unpacking packages", parts.len() as u64);
-    parallel::map(parts, jobs, |part| {
+    parallel::map(parts, jobs, |(): &mut (), part| {
         let unpacked = deb(store, part);
         bar.inc(1);
         unpacked

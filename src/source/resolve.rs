@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
 use super::packages::{Package, Universe};
 use super::relation::Relation;
+use crate::suggest;
 
 /// Why packages cannot be had.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -159,33 +160,8 @@ impl Universe {
         if !providers.is_empty() {
             return providers;
         }
-        let limit = 1 + name.len() / 5;
-        let mut near: Vec<(usize, &str)> = self
-            .names()
-            .filter(|other| other.len().abs_diff(name.len()) <= limit)
-            .map(|other| (edit_distance(name, other), other))
-            .filter(|(distance, _)| *distance <= limit)
-            .collect();
-        near.sort_unstable();
-        let best = near.first().map_or(0, |(distance, _)| *distance);
-        near.retain(|(distance, _)| *distance <= best + 1);
-        near.into_iter().take(3).map(|(_, other)| other.to_owned()).collect()
+        suggest::nearest(name, self.names()).into_iter().map(str::to_owned).collect()
     }
-}
-
-/// How many bytes must be put in, taken out or replaced to make one text of the other.
-fn edit_distance(one: &str, two: &str) -> usize {
-    let mut row: Vec<usize> = (0..=two.len()).collect();
-    for (at, left) in one.bytes().enumerate() {
-        let mut diagonal = row[0];
-        row[0] = at + 1;
-        for (other, right) in two.bytes().enumerate() {
-            let replaced = diagonal + usize::from(left != right);
-            diagonal = row[other + 1];
-            row[other + 1] = replaced.min(diagonal + 1).min(row[other] + 1);
-        }
-    }
-    row[two.len()]
 }
 
 fn unsatisfied(package: &Package, group: &[Relation]) -> ResolveError {

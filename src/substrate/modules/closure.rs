@@ -9,6 +9,7 @@ use std::collections::BTreeSet;
 
 use super::index::{Index, Module};
 use super::name;
+use crate::suggest;
 
 /// A name that somebody wants, and where they said so.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -136,7 +137,10 @@ fn unknown(index: &Index, want: &Wanted) -> ClosureError {
         release: index.release.clone(),
         name: want.name.clone(),
         origin: want.origin.clone(),
-        nearest: name::nearest(&name::canonical(&want.name), names),
+        nearest: suggest::nearest(&name::canonical(&want.name), names)
+            .into_iter()
+            .map(str::to_owned)
+            .collect(),
     }
 }
 

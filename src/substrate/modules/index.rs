@@ -8,15 +8,18 @@ use std::sync::Arc;
 use serde::{Deserialize, Serialize};
 
 use super::modinfo::{Modinfo, ModinfoError};
-use super::{name, parallel};
+use super::name;
 use crate::archive::compress;
 use crate::image::extents::Extents;
 use crate::interrupt;
+use crate::parallel;
 use crate::substrate::content::Stream;
 use crate::tree::{FileTree, Kind, TreePath};
 
 /// Where packages keep modules, below the root.
 const MODULE_DIRS: [&str; 2] = ["usr/lib/modules", "lib/modules"];
+/// Modules unpacked at once: each is held in memory, the largest with 28 MiB.
+pub(super) const READERS: usize = 2;
 /// The largest module that is taken, unpacked, and the largest list. Debian's largest module has
 /// 28 MiB.
 const MAX_MODULE: u64 = 128 << 20;
@@ -172,7 +175,7 @@ impl Index {
 
 /// Reads the modules at `paths`.
 fn read_all<'a>(dir: &ModuleDir, paths: &[&'a String]) -> Result<Vec<(&'a String, Modinfo)>, IndexError> {
-    parallel::map(paths, |bytes: &mut Vec<u8>, path| {
+    parallel::map(paths, READERS, |bytes: &mut Vec<u8>, path| {
         let wrong = |source| IndexError::Read { path: path.to_string(), source };
         interrupt::check().map_err(|stop| wrong(stop.into()))?;
         dir.read_into(path, MAX_MODULE, bytes)?;

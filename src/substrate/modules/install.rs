@@ -1,10 +1,10 @@
 //! The modules of a device as a tree.
 
 use super::closure::Selection;
-use super::index::{Index, IndexError, ModuleDir};
+use super::index::{Index, IndexError, ModuleDir, READERS};
 use super::lists::{lists, plain_path};
-use super::parallel;
 use crate::image::extents::Extents;
+use crate::parallel;
 use crate::tree::FileTree;
 
 /// The list that the init stages load from: one path a line.
@@ -19,7 +19,7 @@ pub fn install(dir: &ModuleDir, index: &Index, selection: &Selection) -> Result<
     let mut tree = FileTree::new();
     let top = format!("lib/modules/{}", index.release);
     tree.dir(&top);
-    let contents = parallel::map(&selection.all, |(): &mut (), module| dir.read(module))?;
+    let contents = parallel::map(&selection.all, READERS, |(): &mut (), module| dir.read(module))?;
     for (module, content) in selection.all.iter().zip(contents) {
         let path = plain_path(module);
         tree.file(&format!("{top}/{path}"), 0o644, Extents::bytes(content));

@@ -6,7 +6,6 @@ pub mod install;
 pub mod lists;
 pub mod modinfo;
 pub mod name;
-mod parallel;
 mod trie;
 
 pub use closure::{ClosureError, Selection, Wanted, closure, parse_list, select};

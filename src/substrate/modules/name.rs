@@ -77,34 +77,6 @@ fn match_set(pattern: &[u8], byte: u8) -> Option<usize> {
     (found != negated).then_some(end + 1)
 }
 
-/// The three of `names` that are nearest to `wanted`, nearest first, those within a third of its
-/// length only.
-pub fn nearest<'a>(wanted: &str, names: impl Iterator<Item = &'a str>) -> Vec<String> {
-    let limit = (wanted.len() / 3).max(1);
-    let mut near: Vec<(usize, &str)> = names
-        .filter(|name| name.len().abs_diff(wanted.len()) <= limit + 1)
-        .map(|name| (distance(wanted, name), name))
-        .filter(|(distance, _)| *distance <= limit)
-        .collect();
-    near.sort_unstable();
-    near.into_iter().take(3).map(|(_, name)| name.to_owned()).collect()
-}
-
-/// Number of letters to change, add or drop to come from one name to the other (Levenshtein).
-fn distance(a: &str, b: &str) -> usize {
-    let mut row: Vec<usize> = (0..=b.len()).collect();
-    for (i, x) in a.bytes().enumerate() {
-        let mut diagonal = row[0];
-        row[0] = i + 1;
-        for (j, y) in b.bytes().enumerate() {
-            let change = diagonal + usize::from(x != y);
-            diagonal = row[j + 1];
-            row[j + 1] = change.min(row[j] + 1).min(diagonal + 1);
-        }
-    }
-    row[b.len()]
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -138,14 +110,6 @@ mod tests {
     fn module_files_are_known_by_their_suffix() {
         assert_eq!(of_path("kernel/lib/crc-t10dif.ko.xz"), Some("crc_t10dif".into()));
         assert_eq!(of_path("kernel/Makefile"), None);
-    }
-
-    #[test]
-    fn near_names_are_found_and_far_ones_are_not() {
-        let names = ["bcmgenet", "genet", "virtio_net", "ext4"];
-        assert_eq!(nearest("virtionet", names.into_iter()), ["virtio_net"]);
-        assert_eq!(nearest("ext5", names.into_iter()), ["ext4"]);
-        assert!(nearest("wireguard", names.into_iter()).is_empty());
     }
 
     proptest! {
