@@ -85,8 +85,8 @@ fn another_user_place_store_language_clock_and_umask_make_the_same_image() {
         .env("FACTORY_STORE", two.path("home/a store of somebody else"));
     succeed(other);
     let there = Disk::read(&two.project("disk.img"));
-    assert_eq!(here.manifest, there.manifest);
     assert_eq!(difference(&here, &there), None);
+    assert_eq!(here.manifest, there.manifest);
 }
 
 /// `factory`, as a user who owns nothing but the machine, with an unusual umask.
