@@ -15,7 +15,7 @@ use serde::Serialize;
 
 use crate::cli::{self, Cli, Command};
 use crate::fetch::{self as fetching, Parts};
-use crate::interrupt::{self, Interrupted};
+use crate::interrupt;
 use crate::lock::{Lock, Pins};
 use crate::plan::{self as planning, Plan};
 use crate::progress;
@@ -46,11 +46,8 @@ pub fn run(cli: &Cli) -> anyhow::Result<ExitCode> {
 
 /// Prints an error, and says with which code to exit.
 pub fn report(error: &anyhow::Error) -> ExitCode {
-    let interrupted = error.chain().any(|cause| {
-        let io = cause.downcast_ref::<std::io::Error>().and_then(|error| error.get_ref());
-        cause.is::<Interrupted>() || io.is_some_and(|inner| inner.is::<Interrupted>())
-    });
-    if interrupted {
+    // Whatever the error is called by now: the run ended because the user wanted it to.
+    if interrupt::check().is_err() {
         progress::line("interrupted; nothing half-written is left");
         return ExitCode::from(INTERRUPTED);
     }

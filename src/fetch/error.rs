@@ -11,7 +11,7 @@ use crate::source::release::ReleaseError;
 use crate::source::resolve::ResolveError;
 use crate::source::signature::{NoKeys, SignatureError};
 use crate::store::StoreError;
-use crate::tree::PathError;
+use crate::substrate::rootfs::dir::DirError;
 
 /// Why parts cannot be had.
 #[derive(Debug, thiserror::Error)]
@@ -140,14 +140,9 @@ pub enum FetchError {
         /// What it should be.
         is: &'static str,
     },
-    /// A file of a directory has a name that cannot stand in an image.
-    #[error("`{dir}` cannot be taken as it is")]
-    Name {
-        /// The directory.
-        dir: PathBuf,
-        /// What is the matter.
-        source: PathError,
-    },
+    /// A directory of the project cannot be taken as it is.
+    #[error(transparent)]
+    Directory(#[from] DirError),
     /// The user asked to stop.
     #[error(transparent)]
     Interrupted(#[from] Interrupted),

@@ -1,9 +1,7 @@
 //! Files and directories of the project, pinned as they are now.
 
-use std::fs::{self, Metadata};
+use std::fs;
 use std::io;
-use std::os::unix::ffi::OsStrExt;
-use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 
 use sha2::Digest as _;
@@ -13,12 +11,13 @@ use crate::digest::Sha256;
 use crate::lock::{Location, Pin};
 use crate::source::PathKind;
 use crate::store::Store;
-use crate::tree::TreePath;
+use crate::substrate::rootfs::dir::{self, Owner};
+use crate::tree::Kind;
 
 /// Pins what is at `path` for the role `wanted`.
 ///
-/// The digest of a directory is over rows of type, mode, path, and content, sorted by path; see
-/// [`row`]. Owners and times do not count, as a project's repository does not keep them.
+/// The digest of a directory is over what a tree takes from it: type, mode, path, content and
+/// extended attributes of every entry. Owners and times do not count, as they do not in the tree.
 pub(super) fn pin(store: &Store, wanted: &str, path: &Path, kind: PathKind) -> Result<Pin, FetchError> {
     let read = |source: io::Error| match source.kind() {
         io::ErrorKind::NotFound => FetchError::NoPath(path.to_owned()),
@@ -45,47 +44,38 @@ pub(super) fn pin(store: &Store, wanted: &str, path: &Path, kind: PathKind) -> R
 fn dir_digest(store: &Store, root: &Path) -> Result<(u64, Sha256), FetchError> {
     let mut hash = sha2::Sha256::default();
     let mut total = 0;
-    for entry in walkdir::WalkDir::new(root).min_depth(1).sort_by_file_name() {
-        let entry = entry.map_err(|error| {
-            let path = error.path().unwrap_or(root).to_owned();
-            FetchError::Read { path, source: error.into() }
-        })?;
-        let name = entry.path().strip_prefix(root).unwrap_or(entry.path());
-        let name = TreePath::parse(name.as_os_str().as_bytes())
-            .map_err(|source| FetchError::Name { dir: root.to_owned(), source })?;
-        let read = |source| FetchError::Read { path: entry.path().to_owned(), source };
-        let metadata = entry.path().symlink_metadata().map_err(read)?;
-        let (size, row) = row(store, entry.path(), &metadata, &name).map_err(read)?;
-        total += size;
-        hash.update(row);
+    for (path, node) in dir::read(root, Owner::Root)?.iter().skip(1) {
+        let file = root.join(path.as_str());
+        let read = |source| FetchError::Read { path: file.clone(), source };
+        let (kind, content) = match &node.kind {
+            Kind::Dir => ("dir", Vec::new()),
+            Kind::File(_) => {
+                let (size, digest) = store.digest_of(&file).map_err(read)?;
+                total += size;
+                ("file", digest.0.to_vec())
+            }
+            Kind::Symlink(target) => ("link", target.clone().into_bytes()),
+            Kind::HardLink(first) => ("name of", first.as_str().as_bytes().to_vec()),
+            // It is of a program that runs on this machine.
+            Kind::Socket => return Err(read(io::Error::new(io::ErrorKind::Unsupported, "it is a socket"))),
+            other => ("special", format!("{other:?}").into_bytes()),
+        };
+        let mode = format!("{:o}", node.meta.mode);
+        let fields = [kind.as_bytes(), mode.as_bytes(), path.as_str().as_bytes(), &content];
+        let xattrs = node.meta.xattrs.iter().flat_map(|(name, value)| [name.as_bytes(), value]);
+        for field in fields.into_iter().chain(xattrs) {
+            hash.update((field.len() as u64).to_le_bytes());
+            hash.update(field);
+        }
+        // No field is that long.
+        hash.update(u64::MAX.to_le_bytes());
     }
     Ok((total, Sha256::finish(hash)))
 }
 
-/// `dir 755 etc` / `link 777 bin` + NUL + target / `file 644 etc/hosts` + NUL + digest, then a NUL.
-fn row(store: &Store, path: &Path, metadata: &Metadata, name: &TreePath) -> io::Result<(u64, Vec<u8>)> {
-    let mode = metadata.permissions().mode() & 0o7777;
-    let row = |kind: &str, content: &[u8]| {
-        let mut row = format!("{kind} {mode:o} {}\0", name.as_str()).into_bytes();
-        row.extend(content);
-        row.push(0);
-        row
-    };
-    if metadata.is_dir() {
-        Ok((0, row("dir", b"")))
-    } else if metadata.is_symlink() {
-        Ok((0, row("link", fs::read_link(path)?.as_os_str().as_bytes())))
-    } else if metadata.is_file() {
-        let (size, digest) = store.digest_of(path)?;
-        Ok((size, row("file", &digest.0)))
-    } else {
-        Err(io::Error::new(io::ErrorKind::Unsupported, "it is no file, directory or symbolic link"))
-    }
-}
-
 #[cfg(test)]
 mod tests {
-    use std::os::unix::fs::symlink;
+    use std::os::unix::fs::{PermissionsExt as _, symlink};
 
     use super::*;
 
@@ -129,6 +119,14 @@ mod tests {
         must_differ("target");
         fs::create_dir(at("var")).unwrap();
         must_differ("directory");
+    }
+
+    #[test]
+    fn a_second_name_of_a_file_is_no_copy() {
+        let (linked, copied) = (tree(), tree());
+        fs::hard_link(linked.path().join("etc/hosts"), linked.path().join("etc/same")).unwrap();
+        fs::write(copied.path().join("etc/same"), b"localhost").unwrap();
+        assert_ne!(pinned(linked.path()).unwrap().sha256, pinned(copied.path()).unwrap().sha256);
     }
 
     #[test]

@@ -307,7 +307,7 @@ fn a_name_in_a_directory_that_is_not_utf_8_is_refused() {
     refused(
         &machine,
         "\
-error: `payload` cannot be taken as it is
+error: a name in `payload` is not supported
   because: `caf\\xe9` is not UTF-8
 ",
     );
@@ -322,7 +322,7 @@ fn a_socket_in_a_directory_is_refused() {
         &machine,
         "\
 error: reading `payload/socket`
-  because: it is no file, directory or symbolic link
+  because: it is a socket
 ",
     );
 }

@@ -8,3 +8,4 @@ pub mod elf;
 pub mod machine;
 pub mod packages;
 pub mod server;
+pub mod tools;

@@ -14,13 +14,14 @@ use crate::image::extents::Extents;
 use crate::interrupt;
 use crate::tree::{FileTree, Kind, Meta, Node, PathError, TreePath};
 
-/// Who owns the entries of a tree made from a directory.
+/// Who owns the entries of a tree made from a directory, and whose times they have.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Owner {
-    /// `root:root`: the same whoever has checked the directory out.
+    /// `root:root` and the build's one time: the same whoever has checked the directory out, and
+    /// when.
     #[default]
     Root,
-    /// The owners that the entries have on the host.
+    /// The owners and times that the entries have on the host.
     Kept,
 }
 
@@ -88,9 +89,12 @@ fn node(entry: &DirEntry, at: &TreePath, owner: Owner, links: &mut FirstNames) -
     // The directory itself may be given as a link; below it, links stay links.
     let stat = if entry.depth() == 0 { path.metadata() } else { path.symlink_metadata() };
     let stat = stat.map_err(|source| failed(path, source))?;
-    let (uid, gid) = if owner == Owner::Kept { (stat.uid(), stat.gid()) } else { (0, 0) };
+    let (uid, gid, mtime) = match owner {
+        Owner::Root => (0, 0, None),
+        Owner::Kept => (stat.uid(), stat.gid(), Some(stat.mtime())),
+    };
     let mode = (stat.mode() & 0o7777) as u16;
-    let meta = Meta { mode, uid, gid, mtime: Some(stat.mtime()), xattrs: xattrs(path)? };
+    let meta = Meta { mode, uid, gid, mtime, xattrs: xattrs(path)? };
     let kind = match kind(path, &stat)? {
         Kind::File(content) if stat.nlink() > 1 => match links.get(&(stat.dev(), stat.ino())) {
             Some(first) => Kind::HardLink(first.clone()),
