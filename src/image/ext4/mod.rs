@@ -12,6 +12,8 @@ mod acl;
 mod declare;
 mod size;
 
+use std::sync::Arc;
+
 use mkext4::{InodeCount, RegionSink};
 
 use crate::image::extents::{Extents, Source};
@@ -23,6 +25,8 @@ use declare::{Declared, declare};
 pub use size::needed;
 
 const BLOCK: u64 = 4096;
+/// Metadata kept in one piece: enough for few pieces, and little to hold twice while it grows.
+const SEGMENT: usize = 256 << 10;
 /// Block numbers have 32 bits, in a file and in the file system.
 const LARGEST: u64 = BLOCK << 32;
 
@@ -146,8 +150,8 @@ fn record(layout: &mkext4::Layout, files: &[Declared<'_>], size: Bytes) -> Resul
     let mut metadata = Recorder::default();
     layout.writer(&mut metadata).map_err(Ext4Error::Layout)?;
     let mut extents = Extents::zeros(size.0 / BLOCK * BLOCK);
-    for (at, bytes) in metadata.segments {
-        extents.push(at, bytes.len() as u64, Source::Bytes { buffer: bytes.into(), start: 0 });
+    for (at, buffer) in metadata.finish() {
+        extents.push(at, buffer.len() as u64, Source::Bytes { buffer, start: 0 });
     }
     let files = files.iter().map(|file| {
         let runs = file.runs(layout);
@@ -195,20 +199,37 @@ fn seal<'a>(tree: &'a FileTree, options: &Options) -> Result<Sealed<'a>, Ext4Err
     Ok(builder.seal().map(|layout| (layout, files)))
 }
 
-/// Keeps the blocks that are not zero; neighbours become one segment.
+/// Keeps the blocks that are not zero; neighbours become one segment, up to [`SEGMENT`].
 #[derive(Default)]
 struct Recorder {
-    segments: Vec<(u64, Vec<u8>)>,
+    segments: Vec<(u64, Arc<[u8]>)>,
+    start: u64,
+    open: Vec<u8>,
+}
+
+impl Recorder {
+    fn finish(mut self) -> Vec<(u64, Arc<[u8]>)> {
+        self.close();
+        self.segments
+    }
+
+    fn close(&mut self) {
+        if !self.open.is_empty() {
+            self.segments.push((self.start, self.open.as_slice().into()));
+            self.open.clear();
+        }
+    }
 }
 
 impl RegionSink for &mut Recorder {
     fn data(&mut self, offset: u64, bytes: &[u8]) -> std::io::Result<()> {
         let blocks = (offset..).step_by(BLOCK as usize).zip(bytes.chunks(BLOCK as usize));
         for (at, block) in blocks.filter(|(_, block)| block.iter().any(|byte| *byte != 0)) {
-            match self.segments.last_mut() {
-                Some((start, bytes)) if *start + bytes.len() as u64 == at => bytes.extend(block),
-                _ => self.segments.push((at, block.to_vec())),
+            if self.start + self.open.len() as u64 != at || self.open.len() >= SEGMENT {
+                self.close();
+                self.start = at;
             }
+            self.open.extend(block);
         }
         Ok(())
     }
