@@ -2,16 +2,14 @@
 
 use std::fs::{self, File, FileTimes};
 use std::os::unix::fs::FileExt as _;
-use std::os::unix::fs::PermissionsExt as _;
 use std::path::Path;
-use std::process::Command;
 use std::time::{Duration, UNIX_EPOCH};
 
 use super::disk::Disk;
 use super::support::elf;
 use super::support::machine::Machine;
 use super::support::packages::{Member, tar_of, xz};
-use super::support::tools::{print, run, succeed};
+use super::support::tools::{print, succeed};
 
 const PROJECT: &str = "[substrate]\npayload = \"payload\"\n\n[generic]\nesp = \"esp\"\n\n\
                        [[rootfs.layer]]\ntar = \"base.tar.xz\"\n\n[[rootfs.layer]]\ndir = \"overlay\"\n";
@@ -76,7 +74,7 @@ fn another_user_place_store_language_clock_and_umask_make_the_same_image() {
     let here = Disk::of(&one);
     let two = machine((0..30).rev());
     touch(&two.project("."), 4_000);
-    let mut other = as_somebody(&two);
+    let mut other = two.factory_as_nobody();
     other
         .args(["image", "--track", "generic", "--jobs", "1", "-o", "disk.img"])
         .env("TZ", "Asia/Kathmandu")
@@ -87,23 +85,6 @@ fn another_user_place_store_language_clock_and_umask_make_the_same_image() {
     let there = Disk::read(&two.project("disk.img"));
     assert_eq!(difference(&here, &there), None);
     assert_eq!(here.manifest, there.manifest);
-}
-
-/// `factory`, as a user who owns nothing but the machine, with an unusual umask.
-fn as_somebody(machine: &Machine) -> Command {
-    // The build's own directory may be closed to others.
-    let program = machine.path("factory");
-    fs::copy(env!("CARGO_BIN_EXE_factory"), &program).unwrap();
-    fs::set_permissions(machine.path(""), fs::Permissions::from_mode(0o755)).unwrap();
-    let mut command = Command::new("sh");
-    command.args(["-c", "umask 077 && exec \"$@\"", "sh"]);
-    if rustix::process::geteuid().is_root() {
-        run("chown", ["-R", "65534:65534", machine.path("").to_str().unwrap()]);
-        command.args(["setpriv", "--reuid", "65534", "--regid", "65534", "--clear-groups", "--no-new-privs"]);
-    }
-    command.arg(program);
-    machine.surround(&mut command);
-    command
 }
 
 #[test]

@@ -99,7 +99,7 @@ fn an_output_that_may_not_be_written_is_refused() {
     let machine = fetched();
     fs::create_dir(machine.project("images")).unwrap();
     fs::set_permissions(machine.project("images"), fs::Permissions::from_mode(0o555)).unwrap();
-    let mut command = unprivileged(&machine);
+    let mut command = machine.factory_as_nobody();
     command.args(["image", "--track", "generic", "-o", "images/disk.img"]);
     refuses(
         &machine,
@@ -110,25 +110,6 @@ error: writing `images/disk.img`
   because: Permission denied (os error 13)
 ",
     );
-}
-
-/// `factory` as a user whom permissions hold back, which they do not root.
-fn unprivileged(machine: &Machine) -> Command {
-    let mut command = Command::new("setpriv");
-    command.args(["--reuid", "65534", "--regid", "65534", "--clear-groups"]);
-    command.arg(env!("CARGO_BIN_EXE_factory"));
-    machine.surround(&mut command);
-    open_to_all(machine);
-    command
-}
-
-/// Lets everybody use what is the machine's.
-fn open_to_all(machine: &Machine) {
-    let status = Command::new("chmod").args(["-R", "a+rwX"]).arg(machine.path("store")).status().unwrap();
-    assert!(status.success());
-    for dir in ["", "project", "tmp"] {
-        fs::set_permissions(machine.path(dir), fs::Permissions::from_mode(0o777)).unwrap();
-    }
 }
 
 #[test]
