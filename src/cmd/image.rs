@@ -12,6 +12,7 @@ pub(super) fn run(arguments: &cli::Image) -> anyhow::Result<ExitCode> {
     let started = Instant::now();
     let plan = plan::load(&(&arguments.project).into())?;
     let output = arguments.output.clone().unwrap_or_else(|| plan.default_output());
+    image::write::probe(&output)?;
     let (store, parts, pins) = super::obtain(&plan, &arguments.sources, false)?;
     let build = plan.build(parts.iter().map(|part| &part.pin), &pins);
     let trees = ingredients::trees(&plan, &build, &store, &parts)?;

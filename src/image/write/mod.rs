@@ -194,6 +194,14 @@ impl Mirror {
     }
 }
 
+/// Checks that an image could be written to `path`, before anything that takes long is begun.
+///
+/// # Errors
+/// When something else than a file stands there, or no file can be made beside it.
+pub fn probe(path: &Path) -> Result<(), WriteError> {
+    Output::create(path, 0, 0).map(drop)
+}
+
 /// Writes the image to `path`, in place of what is there, once all has gone well. `progress` is
 /// told of every so many bytes as they are written, about [`Job::mapped`] in all.
 ///
