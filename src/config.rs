@@ -7,6 +7,7 @@ use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Deserializer, Serialize};
 
+use crate::digest::Sha256;
 use crate::substrate::initramfs::Compression;
 use crate::units::Bytes;
 
@@ -125,8 +126,11 @@ pub enum RootfsFormat {
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Layer {
-    /// A tar archive, packed or not.
-    pub tar: Option<PathBuf>,
+    /// A tar archive, packed or not: a file of the project, or an address that starts with `http://`
+    /// or `https://`.
+    pub tar: Option<String>,
+    /// Digest of a `tar` from the web.
+    pub sha256: Option<Sha256>,
     /// A directory.
     pub dir: Option<PathBuf>,
     /// Debian packages, with all that they depend on.
@@ -302,19 +306,47 @@ impl Config {
     }
 
     fn check_layers(&self, text: &str, file: &str) -> Result<(), ConfigError> {
-        for (index, layer) in self.rootfs.layer.iter().enumerate() {
-            let kinds = [layer.tar.is_some(), layer.dir.is_some(), layer.packages.is_some()];
-            if kinds.iter().filter(|kind| **kind).count() == 1 {
-                continue;
-            }
-            let header = text.match_indices("[[rootfs.layer]]").nth(index);
-            return Err(ConfigError::Wrong {
-                message: "a layer is one of `tar`, `dir` and `packages`".to_owned(),
-                place: place(text, file, header.map(|(at, found)| at..at + found.len())),
-                hint: "\n\nhint: start another `[[rootfs.layer]]` for each".to_owned(),
-            });
+        let problems = self.rootfs.layer.iter().enumerate();
+        let Some((index, (message, hint))) =
+            problems.filter_map(|(index, layer)| Some((index, layer.problem()?))).next()
+        else {
+            return Ok(());
+        };
+        let header = text.match_indices("[[rootfs.layer]]").nth(index);
+        Err(ConfigError::Wrong {
+            message: message.to_owned(),
+            place: place(text, file, header.map(|(at, found)| at..at + found.len())),
+            hint: format!("\n\nhint: {hint}"),
+        })
+    }
+}
+
+impl Layer {
+    /// Whether the tar is to be fetched.
+    fn is_from_web(&self) -> bool {
+        self.tar.as_ref().is_some_and(|tar| tar.starts_with("http://") || tar.starts_with("https://"))
+    }
+
+    /// What is wrong with the fields as a whole, and a way out.
+    fn problem(&self) -> Option<(&'static str, &'static str)> {
+        let kinds = [self.tar.is_some(), self.dir.is_some(), self.packages.is_some()];
+        if kinds.iter().filter(|kind| **kind).count() != 1 {
+            return Some((
+                "a layer is one of `tar`, `dir` and `packages`",
+                "start another `[[rootfs.layer]]` for each",
+            ));
         }
-        Ok(())
+        match (self.is_from_web(), self.sha256.is_some()) {
+            (true, false) => Some((
+                "a `tar` from the web needs its `sha256`",
+                "download it once, look at it, and write down what `sha256sum` prints",
+            )),
+            (false, true) => Some((
+                "`sha256` is for a `tar` from the web; files of the project are taken as they are",
+                "leave `sha256` out",
+            )),
+            _ => None,
+        }
     }
 }
 
@@ -382,6 +414,20 @@ mod tests {
             complaint("[[rootfs.layer]]\ndir = \"a\"\n\n[[rootfs.layer]]\ndir = \"b\"\ntar = \"c\"\n"),
             "a layer is one of `tar`, `dir` and `packages`\n  --> factory.toml:4  [[rootfs.layer]]\n\n\
              hint: start another `[[rootfs.layer]]` for each"
+        );
+    }
+
+    #[test]
+    fn a_layer_from_the_web_needs_its_digest() {
+        assert_eq!(
+            complaint("[[rootfs.layer]]\ntar = \"https://mirror.example/base.tar.zst\"\n"),
+            "a `tar` from the web needs its `sha256`\n  --> factory.toml:1  [[rootfs.layer]]\n\n\
+             hint: download it once, look at it, and write down what `sha256sum` prints"
+        );
+        let digest = Sha256::of(b"");
+        assert!(
+            complaint(&format!("[[rootfs.layer]]\ntar = \"a.tar\"\nsha256 = \"{digest}\"\n"))
+                .starts_with("`sha256`")
         );
     }
 

@@ -280,6 +280,18 @@ fn command_line(kernel: &config::Kernel) -> String {
     words.join(" ")
 }
 
+/// Where a layer comes from; its fields have been checked.
+fn origin(layer: config::Layer) -> Option<Origin> {
+    match (layer.tar, layer.sha256, layer.dir, layer.packages) {
+        (Some(url), Some(sha256), ..) => Some(Origin::Url { url, sha256 }),
+        (Some(path), None, ..) => Some(Origin::Path { path: path.into(), kind: PathKind::File }),
+        (None, _, Some(path), _) => Some(Origin::Path { path, kind: PathKind::Directory }),
+        (None, _, None, packages) => {
+            packages.map(|packages| Origin::Packages { packages, essential: layer.essential })
+        }
+    }
+}
+
 fn sources(config: Config, track: &dyn Track, kernel: String, secure_boot: bool) -> Sources {
     let debian = config.sources.debian;
     let components = debian.components.unwrap_or_else(|| vec!["main".to_owned()]);
@@ -290,13 +302,11 @@ fn sources(config: Config, track: &dyn Track, kernel: String, secure_boot: bool)
         let origin = |path| Origin::Path { path, kind: PathKind::Directory };
         wanted.extend(path.map(|path| Wanted { name: name.to_owned(), origin: origin(path) }));
     }
-    for (number, layer) in (1..).zip(config.rootfs.layer) {
-        let tar = layer.tar.map(|path| Origin::Path { path, kind: PathKind::File });
-        let dir = layer.dir.map(|path| Origin::Path { path, kind: PathKind::Directory });
-        let packages =
-            layer.packages.map(|packages| Origin::Packages { packages, essential: layer.essential });
-        wanted.extend(tar.or(dir).or(packages).map(|origin| Wanted { name: part::layer(number), origin }));
-    }
+    let layers = (1..).zip(config.rootfs.layer);
+    wanted
+        .extend(layers.filter_map(|(number, layer)| {
+            Some(Wanted { name: part::layer(number), origin: origin(layer)? })
+        }));
     let suites =
         suites.into_iter().map(|name| Suite { name, components: components.clone(), mirror: None }).collect();
     let debian = Debian { mirror: debian.mirror, suites, arch: ARCH.to_owned(), keyring: debian.keyring };

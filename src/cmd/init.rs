@@ -41,6 +41,6 @@ mod tests {
         let fields = STARTER.lines().filter(|line| !line.starts_with("##"));
         let project: Vec<&str> = fields.map(|line| line.strip_prefix("# ").unwrap_or(line)).collect();
         let config = Config::parse(&project.join("\n"), config::FILE).unwrap();
-        assert_eq!(config.rootfs.layer.len(), 2);
+        assert_eq!(config.rootfs.layer.len(), 4);
     }
 }
