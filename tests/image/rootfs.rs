@@ -3,6 +3,8 @@
 use std::os::unix::fs::PermissionsExt as _;
 use std::{fs, path::PathBuf};
 
+use factory::digest::Sha256;
+
 use super::disk::{Disk, text};
 use super::support::elf;
 use super::support::machine::{Machine, control};
@@ -100,6 +102,21 @@ fn a_root_file_system_of_all_layers_keeps_what_they_hold() {
     for package in ["app", "libapp"] {
         assert!(status.contains(&format!("Package: {package}\nStatus: install ok unpacked\n")), "{status}");
     }
+}
+
+#[test]
+fn a_layer_from_the_web_is_pinned_and_then_needs_no_web() {
+    let archive = xz(&tar_of(&base()));
+    let sha256 = Sha256::of(&archive);
+    let machine = Machine::new();
+    machine.server().file("/base.tar.xz", archive);
+    let url = format!("{}/base.tar.xz", machine.server().url);
+    machine.write("factory.toml", format!("[[rootfs.layer]]\ntar = \"{url}\"\nsha256 = \"{sha256}\"\n"));
+    let (_disk, rootfs) = rootfs(&machine);
+    assert!(print("debugfs", ["-R", "cat /etc/motd", text(&rootfs)]).contains("from the archive"));
+    assert!(fs::read_to_string(machine.project("factory.lock")).unwrap().contains(&url));
+    machine.server().clear();
+    machine.image();
 }
 
 #[test]
