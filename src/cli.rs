@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand};
 
-/// Flashable A/B disk images for the Raspberry Pi and for generic ARM64 machines.
+/// Flashable, reproducible A/B disk images for ARM64 machines.
 #[derive(Debug, Parser)]
 #[command(name = "factory", version, about, max_term_width = 100)]
 #[command(after_help = "\
