@@ -9,7 +9,7 @@ use factory::source::{Debian, Origin, Sources, Suite, Wanted};
 use factory::store::Store;
 
 /// Packages that come to about 230 MB in 5,500 entries with all that they depend on.
-const PACKAGES: &[&str] = &["bash", "coreutils", "podman", "openssh-server"];
+const PACKAGES: &[&str] = &["bash", "coreutils", "podman", "tzdata"];
 const SMOKE_PACKAGES: &[&str] = &["bash"];
 
 /// Bytes of the file on the ESP.
