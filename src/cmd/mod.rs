@@ -7,11 +7,12 @@ mod init;
 mod inspect;
 mod plan;
 
-use std::io::Write as _;
+use std::io::{IsTerminal as _, Write as _};
 use std::process::ExitCode;
 
 use clap::CommandFactory as _;
 use serde::Serialize;
+use tracing_subscriber::EnvFilter;
 
 use crate::cli::{self, Cli, Command};
 use crate::fetch::{self as fetching, Parts};
@@ -30,6 +31,7 @@ const INTERRUPTED: u8 = 130;
 /// Whatever went wrong, with the steps that led there.
 pub fn run(cli: &Cli) -> anyhow::Result<ExitCode> {
     interrupt::catch()?;
+    show_log();
     if cli.quiet {
         progress::silence();
     }
@@ -79,6 +81,15 @@ impl From<&cli::Project> for planning::Request {
     fn from(project: &cli::Project) -> Self {
         planning::Request { project: project.project.clone(), track: project.track.clone() }
     }
+}
+
+/// Shows what happens beside the errors on standard error: warnings, or what `FACTORY_LOG` asks for.
+fn show_log() {
+    let filter = EnvFilter::try_from_env("FACTORY_LOG").unwrap_or_else(|_| EnvFilter::new("factory=warn"));
+    let log = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr);
+    let is_terminal = std::io::stderr().is_terminal();
+    // Only a second call could fail, and there is none.
+    let _ = log.with_ansi(is_terminal).with_target(false).without_time().try_init();
 }
 
 /// Fills the store with all that a plan needs, and writes the lock.
