@@ -266,14 +266,6 @@ impl FileTree {
     pub fn is_empty(&self) -> bool {
         self.nodes.len() == 1
     }
-
-    /// Bytes of all regular files, hard links counted once.
-    pub fn file_bytes(&self) -> u64 {
-        self.nodes
-            .values()
-            .map(|node| if let Kind::File(content) = &node.kind { content.size() } else { 0 })
-            .sum()
-    }
 }
 
 #[cfg(test)]

@@ -145,3 +145,39 @@ impl Track for Generic {
         [GRUB_CFG, "\0", GRUB_STUB].concat().into_bytes()
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn number(role: Role) -> u32 {
+        let at = PARTITIONS.iter().position(|row| row.role == role).unwrap();
+        u32::try_from(at).unwrap() + 1
+    }
+
+    /// GRUB's script can only name partitions by their numbers, and the device's agent by its crate's.
+    #[test]
+    fn table_script_and_boot_crate_agree_on_the_partitions() {
+        assert_eq!(number(Role::Selector), grub::ESP_PARTITION);
+        for slot in Slot::ALL {
+            assert_eq!(number(Role::System(slot)), grub::partition(slot));
+            let branch = format!(
+                "set slot_name={slot}\n    set slot_root=\"(${{disk}},gpt{})\"",
+                grub::partition(slot)
+            );
+            assert!(GRUB_CFG.contains(&branch), "the script boots slot {slot} from elsewhere");
+        }
+    }
+
+    #[test]
+    fn the_script_reads_the_files_that_the_builder_writes() {
+        for name in [grub::KERNEL, grub::INITRAMFS, grub::SLOT_ENV] {
+            assert!(GRUB_CFG.contains(&format!("${{slot_root}}/{name}\"")), "{name}");
+        }
+        for path in [grub::GRUBENV, grub::GRUBENV_SPARE] {
+            let name = path.strip_prefix(grub::DIRECTORY).unwrap();
+            assert!(GRUB_CFG.contains(&format!("${{prefix}}{name}\"")), "{path}");
+        }
+        assert!(GRUB_STUB.contains(&format!("set prefix=($root)/{}\n", grub::DIRECTORY)));
+    }
+}
