@@ -2,11 +2,13 @@
 //! the binary of the same name; this library is its inside, in layers that only look down.
 
 pub mod archive;
+pub mod board;
 pub mod cli;
 pub mod cmd;
 pub mod config;
 pub mod digest;
 pub mod disk;
+pub mod dtb;
 pub mod emulate;
 pub mod fetch;
 pub mod files;
@@ -31,3 +33,4 @@ pub mod tool;
 pub mod track;
 pub mod tree;
 pub mod units;
+pub mod volume;

@@ -12,9 +12,10 @@ use std::sync::OnceLock;
 use bootenv::Slot;
 use bootenv::grub::{GRUBENV, GRUBENV_SPARE, GrubState};
 use factory::digest::Sha256;
-use factory::inspect::{Inspection, Kind, Partition, inspect, render};
+use factory::inspect::{Inspection, Partition, inspect, render};
 use factory::slot::{SLOT_FILE, SlotFile, SlotJson};
 use factory::units::{Bytes, MIB};
+use factory::volume::Kind;
 use proptest::prelude::*;
 
 const ESP_UUID: &str = "FAC70000-0000-4000-8000-000000000001";

@@ -6,6 +6,7 @@
 
 pub mod grub;
 pub mod grubenv;
+pub mod rpi;
 pub mod slot;
 
 pub use slot::Slot;

@@ -12,7 +12,7 @@ use bootenv::slot::Slot;
 use uuid::Uuid;
 
 use crate::image::extents::Extents;
-use crate::image::gpt;
+use crate::image::{gpt, mbr};
 use crate::units::{Bytes, MIB, SECTOR, Sectors};
 
 /// The largest disk: what a file offset can address, whole mebibytes.
@@ -36,6 +36,8 @@ pub enum Role {
 pub enum Scheme {
     /// GUID partition table (UEFI specification 2.10, chapter 5).
     Gpt,
+    /// Master boot record with four primary partitions.
+    Mbr,
 }
 
 /// What a scheme allows, and how it is put into bytes: one row for each [`Scheme`].
@@ -46,6 +48,8 @@ pub(crate) struct Rules {
     pub(crate) partitions: usize,
     /// Most UTF-16 units in a partition's name.
     pub(crate) name_units: usize,
+    /// Most sectors of a disk that the table can address, if it is the limit.
+    pub(crate) sectors: Option<Sectors>,
     /// Sectors at the end of the disk that the table takes.
     pub(crate) tail: Sectors,
     /// The whole disk with nothing but its table.
@@ -57,10 +61,14 @@ pub(crate) struct Rules {
 pub enum PartitionType {
     /// EFI system partition.
     Esp,
+    /// FAT32 with addresses by sector, in an MBR.
+    Fat,
     /// Linux file system.
     Linux,
     /// Any other GPT type.
     Guid(Uuid),
+    /// Any other MBR type.
+    Byte(u8),
 }
 
 /// Partitions in order, with their sizes but not yet their addresses.
@@ -119,7 +127,7 @@ pub struct Entry {
     pub length: Sectors,
     /// What the table says it holds.
     pub kind: PartitionType,
-    /// Its identity.
+    /// Its identity; in an MBR it has none of its own, and this is the disk's.
     pub id: Uuid,
 }
 
@@ -176,6 +184,7 @@ impl Scheme {
     pub(crate) const fn rules(self) -> &'static Rules {
         match self {
             Scheme::Gpt => &gpt::RULES,
+            Scheme::Mbr => &mbr::RULES,
         }
     }
 }
@@ -184,6 +193,22 @@ impl PartitionTable {
     /// The partition with this role.
     pub fn find(&self, role: Role) -> Option<&Entry> {
         self.entries.iter().find(|entry| entry.role == Some(role))
+    }
+
+    /// The disk's identity as tools show it.
+    pub fn disk_id(&self) -> String {
+        match self.scheme {
+            Scheme::Gpt => self.id.to_string(),
+            Scheme::Mbr => format!("{:08x}", mbr::signature(self.id)),
+        }
+    }
+
+    /// A partition's identity as the kernel spells it after `PARTUUID=`.
+    pub fn partuuid(&self, entry: &Entry) -> String {
+        match self.scheme {
+            Scheme::Gpt => entry.id.to_string(),
+            Scheme::Mbr => mbr::partuuid(self.id, entry.number),
+        }
     }
 
     /// The whole disk with nothing but its partition table, for file systems to be placed in.
@@ -210,8 +235,9 @@ impl Entry {
 /// When the partitions do not fit on the disk, or the table's format does not take them.
 pub fn place(layout: &Layout) -> Result<PartitionTable, PlaceError> {
     check(layout)?;
-    let tail = layout.scheme.rules().tail.bytes();
-    let disk = layout.disk.unwrap_or(LARGEST_DISK);
+    let rules = layout.scheme.rules();
+    let tail = rules.tail.bytes();
+    let disk = layout.disk.unwrap_or(LARGEST_DISK).min(rules.sectors.map_or(LARGEST_DISK, Sectors::bytes));
     let disk = Bytes(disk.0.min(LARGEST_DISK.0) / SECTOR * SECTOR);
     let end = disk.0.saturating_sub(tail.0) / MIB * MIB;
     let mut at = MIB;

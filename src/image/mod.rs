@@ -2,7 +2,7 @@
 //!
 //! ```text
 //!   FileTree --ext4/fat--> Formatted --placed at--> Extents of the disk --write--> image
-//!                              Layout --layout--> PartitionTable --gpt--/
+//!                              Layout --layout--> PartitionTable --gpt, mbr--/
 //! ```
 //!
 //! All of it but [`mod@write`] is pure: no file's content is read before the one pass of the writer.
@@ -12,6 +12,7 @@ pub mod extents;
 pub mod fat;
 pub mod gpt;
 pub mod layout;
+pub mod mbr;
 pub mod write;
 
 use crate::tree::TreePath;

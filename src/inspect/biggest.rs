@@ -3,8 +3,8 @@
 use std::collections::BTreeMap;
 
 use super::model::BigFile;
-use super::volume::Files;
 use crate::units::Bytes;
+use crate::volume::Files;
 
 /// How many are told.
 const COUNT: usize = 10;

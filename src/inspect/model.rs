@@ -2,8 +2,8 @@
 
 use serde::Serialize;
 
-use super::volume::Kind;
 use crate::units::Bytes;
+use crate::volume::Kind;
 
 /// An image or device, as far as it could be read. All sizes are in bytes.
 #[derive(Clone, Debug, Default, Serialize)]

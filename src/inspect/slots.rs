@@ -1,31 +1,29 @@
 //! A slot: what its list of files says, and what is there.
 
-use bootenv::Slot as Letter;
-use ext4_view::Ext4;
-
 use super::biggest::Biggest;
-use super::ext4::{self, Nested};
 use super::model::{Filesystem, Partition, Slot};
-use super::volume::Files;
 use crate::slot::{SLOT_FILE, SlotJson};
 use crate::units::Bytes;
+use crate::volume::ext4::{self, Nested};
+use crate::volume::{Files, Opened};
+use bootenv::Slot as Letter;
 
 /// Largest list that is read, in bytes.
-const LARGEST_LIST: u64 = 16 << 20;
+const LARGEST_LIST: u32 = 16 << 20;
 
 /// Ending of the file in a slot that is a root file system.
 const ROOTFS: &str = ".ext4";
 
-/// Reads the slot in `ext4`, and the root file system in it.
+/// Reads the slot in a file system, and the root file system in it.
 pub(super) fn read(
     letter: Letter,
     partition: &Partition,
-    ext4: &Ext4,
+    opened: &Opened,
     files: &Files,
     biggest: &mut Biggest,
 ) -> Slot {
     let mut problems = Vec::new();
-    let list = match list(ext4) {
+    let list = match list(opened) {
         Ok(list) => Some(list),
         Err(problem) => {
             problems.push(problem);
@@ -41,14 +39,13 @@ pub(super) fn read(
         build: list.map(|list| list.build),
         bytes: Bytes(files.sizes.iter().map(|(_, size)| size).sum()),
         files: files.sizes.len() as u64,
-        rootfs: rootfs(ext4, files, &partition.label(), biggest, &mut problems),
+        rootfs: rootfs(opened, files, &partition.label(), biggest, &mut problems),
         problems,
     }
 }
 
-fn list(ext4: &Ext4) -> Result<SlotJson, String> {
-    let path = format!("/{SLOT_FILE}");
-    let text = ext4::read(ext4, &path, LARGEST_LIST).ok_or_else(|| format!("there is no `{SLOT_FILE}`"))?;
+fn list(opened: &Opened) -> Result<SlotJson, String> {
+    let text = opened.read(SLOT_FILE, LARGEST_LIST).ok_or_else(|| format!("there is no `{SLOT_FILE}`"))?;
     serde_json::from_slice(&text).map_err(|error| format!("`{SLOT_FILE}`: {error}"))
 }
 
@@ -67,14 +64,16 @@ fn differences(list: &SlotJson, files: &Files) -> Vec<String> {
     wrong.chain(unlisted).collect()
 }
 
-/// The first file of the slot's root directory that is a root file system.
+/// The first file of the slot's root directory that is a root file system. It is looked into where
+/// the slot is ext4.
 fn rootfs(
-    ext4: &Ext4,
+    opened: &Opened,
     files: &Files,
     partition: &str,
     biggest: &mut Biggest,
     problems: &mut Vec<String>,
 ) -> Option<Filesystem> {
+    let Opened::Ext4(ext4) = opened else { return None };
     let is_rootfs = |path: &&str| path.ends_with(ROOTFS) && path.rfind('/') == Some(0);
     let path = files.sizes.iter().map(|(path, _)| path.as_str()).find(is_rootfs)?;
     let opened = ext4.open(path).map_err(Into::into).and_then(|file| ext4::open(Nested(file)));

@@ -1,16 +1,40 @@
-//! What the loader of the generic track will read.
+//! What the loader will read.
 
 use bootenv::grub::{GRUBENV, GRUBENV_SPARE, GrubState};
 use bootenv::grubenv::GrubEnv;
+use bootenv::rpi::{self, Autoboot};
 
-use super::fat::Fat;
 use super::model::BootState;
+use crate::image::layout::Scheme;
+use crate::volume::Opened;
 
 /// Largest block that is read, in bytes; one of a wrong size shall be called that.
 const LARGEST_BLOCK: u32 = 64 << 10;
 
-/// Reads the boot state from the ESP: from the first copy, or from the spare where that is bad.
-pub(super) fn read(esp: &Fat) -> BootState {
+/// Reads the boot state from the partition that is read first, in the way of the table's track.
+pub(super) fn read(scheme: Scheme, selector: &Opened) -> Option<BootState> {
+    match (scheme, selector) {
+        (_, Opened::Closed) => None,
+        (Scheme::Gpt, esp) => Some(grub(esp)),
+        (Scheme::Mbr, control) => Some(autoboot(control)),
+    }
+}
+
+/// The state in `autoboot.txt`. What can be read of it, the boot ROM takes; without it, it starts
+/// from the partition it is on.
+fn autoboot(control: &Opened) -> BootState {
+    let mut found =
+        BootState { next: None, file: rpi::AUTOBOOT.to_owned(), variables: Vec::new(), problems: Vec::new() };
+    match block(control, rpi::AUTOBOOT).and_then(|block| Autoboot::decode(&block).map_err(|e| e.to_string()))
+    {
+        Ok(state) => found.next = Some(state.default.to_string()),
+        Err(problem) => found.problems.push(format!("`{}`: {problem}", rpi::AUTOBOOT)),
+    }
+    found
+}
+
+/// Reads the state from the ESP: from the first copy, or from the spare where that is bad.
+fn grub(esp: &Opened) -> BootState {
     let mut found =
         BootState { next: None, file: GRUBENV.to_owned(), variables: Vec::new(), problems: Vec::new() };
     for file in [GRUBENV, GRUBENV_SPARE] {
@@ -27,12 +51,8 @@ pub(super) fn read(esp: &Fat) -> BootState {
     found
 }
 
-fn block(esp: &Fat, file: &str) -> Result<Vec<u8>, String> {
-    match esp.read(file, LARGEST_BLOCK) {
-        Ok(Some(block)) => Ok(block),
-        Ok(None) => Err("there is no such file".to_owned()),
-        Err(error) => Err(error.to_string()),
-    }
+fn block(selector: &Opened, file: &str) -> Result<Vec<u8>, String> {
+    selector.read(file, LARGEST_BLOCK).ok_or_else(|| "there is no such file".to_owned())
 }
 
 fn boot_state(block: &[u8]) -> Result<(GrubState, GrubEnv), String> {

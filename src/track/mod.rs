@@ -9,13 +9,25 @@ use std::path::PathBuf;
 
 use crate::firmware::Part;
 use crate::image::extents::Extents;
-use crate::image::layout::{PartitionType, Role, Scheme};
+use crate::image::layout::{Entry, PartitionTable, PartitionType, Role, Scheme};
 use crate::source::Wanted;
 use crate::tree::FileTree;
 use crate::units::Bytes;
 
 /// All tracks. A new one is a file, a row here, and a directory under `tracks/`.
 pub const ALL: &[&dyn Track] = &[&generic::Generic];
+
+/// What a partition that was found on a disk is for, if some track has one like it: by its name
+/// and type, or by its number and type where the table has no names.
+pub fn role(table: &PartitionTable, entry: &Entry) -> Option<Role> {
+    let tracks = ALL.iter().filter(|track| track.scheme() == table.scheme);
+    let is_like = |row: &Partition, number: u32| match table.scheme {
+        Scheme::Gpt => row.name == entry.name,
+        Scheme::Mbr => number == entry.number,
+    };
+    let mut rows = tracks.flat_map(|track| track.partitions().iter().zip(1..));
+    rows.find(|(row, number)| row.kind == entry.kind && is_like(row, *number)).map(|(row, _)| row.role)
+}
 
 /// A boot chain.
 pub trait Track: Sync {

@@ -39,8 +39,14 @@ const ENTRIES: usize = 128;
 const ENTRY_SIZE: usize = 128;
 const NAME_UNITS: usize = 36;
 
-pub(crate) const RULES: Rules =
-    Rules { name: "GPT", partitions: ENTRIES, name_units: NAME_UNITS, tail: Sectors(33), encode };
+pub(crate) const RULES: Rules = Rules {
+    name: "GPT",
+    partitions: ENTRIES,
+    name_units: NAME_UNITS,
+    sectors: None,
+    tail: Sectors(33),
+    encode,
+};
 
 /// Type GUIDs that the builder writes: UEFI specification 2.10, table 5.7, and the discoverable
 /// partitions specification.

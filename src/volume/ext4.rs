@@ -13,8 +13,8 @@ use std::error::Error;
 
 use ext4_view::{Ext4, Ext4Error, Ext4Read, File};
 
-use super::region::Region;
-use super::volume::{Files, Kind, Volume};
+use super::Region;
+use super::{Files, Kind, Volume};
 
 const SUPERBLOCK: u64 = 1024;
 const MAGIC: [u8; 2] = [0x53, 0xef];
@@ -26,7 +26,7 @@ fn is_ext4(superblock: &[u8]) -> bool {
 }
 
 /// What the file system behind `reader` holds, and the file system, when it can be read.
-pub(super) fn open(
+pub fn open(
     mut reader: impl Ext4Read + 'static,
 ) -> Result<(Volume, Option<Ext4>), Box<dyn Error + Send + Sync>> {
     let mut superblock = [0; 1024];
@@ -120,13 +120,13 @@ fn walk_directory(
 }
 
 /// The bytes of the file at `path` when it is there and not larger than `most`.
-pub(super) fn read(ext4: &Ext4, path: &str, most: u64) -> Option<Vec<u8>> {
+pub fn read(ext4: &Ext4, path: &str, most: u64) -> Option<Vec<u8>> {
     let small = ext4.metadata(path).ok()?.len() <= most;
     small.then(|| ext4.read(path).ok()).flatten()
 }
 
 /// A file of an ext4 file system as a disk of its own.
-pub(super) struct Nested(pub(super) File);
+pub struct Nested(pub File);
 
 impl Ext4Read for Nested {
     fn read(&mut self, at: u64, buffer: &mut [u8]) -> Result<(), Box<dyn Error + Send + Sync>> {
@@ -143,6 +143,6 @@ impl Ext4Read for Nested {
 }
 
 /// Whether a region holds ext4.
-pub(super) fn is_there(region: &Region) -> bool {
+pub fn is_there(region: &Region) -> bool {
     region.read(SUPERBLOCK, 1024).is_ok_and(|superblock| is_ext4(&superblock))
 }

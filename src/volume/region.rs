@@ -9,7 +9,7 @@ use ext4_view::Ext4Read;
 
 /// Bytes `start .. start + size` of a file.
 #[derive(Clone, Debug)]
-pub(super) struct Region {
+pub struct Region {
     file: Arc<File>,
     start: u64,
     size: u64,
@@ -17,28 +17,28 @@ pub(super) struct Region {
 
 impl Region {
     /// The first `size` bytes of `file`.
-    pub(super) fn new(file: Arc<File>, size: u64) -> Self {
+    pub fn new(file: Arc<File>, size: u64) -> Self {
         Region { file, start: 0, size }
     }
 
     /// The part of this from `start` on, cut off where this ends.
-    pub(super) fn part(&self, start: u64, size: u64) -> Self {
+    pub fn part(&self, start: u64, size: u64) -> Self {
         let start = start.min(self.size);
         Region { file: self.file.clone(), start: self.start + start, size: size.min(self.size - start) }
     }
 
     /// The file that this is a part of.
-    pub(super) fn file(&self) -> &File {
+    pub fn file(&self) -> &File {
         &self.file
     }
 
     /// Length in bytes.
-    pub(super) fn size(&self) -> u64 {
+    pub fn size(&self) -> u64 {
         self.size
     }
 
     /// Fills `buffer` from `at` on.
-    pub(super) fn read_exact(&self, at: u64, buffer: &mut [u8]) -> io::Result<()> {
+    pub fn read_exact(&self, at: u64, buffer: &mut [u8]) -> io::Result<()> {
         let end = at.checked_add(buffer.len() as u64);
         if end.is_none_or(|end| end > self.size) {
             return Err(ErrorKind::UnexpectedEof.into());
@@ -47,7 +47,7 @@ impl Region {
     }
 
     /// `size` bytes from `at` on; nothing is allocated for bytes that are not there.
-    pub(super) fn read(&self, at: u64, size: u64) -> io::Result<Vec<u8>> {
+    pub fn read(&self, at: u64, size: u64) -> io::Result<Vec<u8>> {
         if at.checked_add(size).is_none_or(|end| end > self.size) {
             return Err(ErrorKind::UnexpectedEof.into());
         }

@@ -13,8 +13,8 @@
 
 use std::io;
 
-use super::region::Region;
-use super::volume::{Files, Kind, Volume};
+use super::Region;
+use super::{Files, Kind, Volume};
 
 /// Largest FAT that is read, in bytes: 16 million clusters of FAT32.
 const LARGEST_FAT: u64 = 64 << 20;
@@ -26,20 +26,24 @@ const ENTRY: usize = 32;
 
 /// Why a region is no FAT file system, or not a sound one.
 #[derive(Debug, thiserror::Error)]
-pub(super) enum FatError {
+pub enum FatError {
+    /// The boot sector's numbers contradict each other.
     #[error("the boot sector of the FAT makes no sense")]
     Geometry,
+    /// A table that would take more memory than any that is in use.
     #[error("the FAT is larger than anybody makes it")]
     TooLarge,
+    /// A chain of clusters leaves the file system.
     #[error("`{0}` has a broken chain of clusters")]
     Chain(String),
+    /// The disk cannot be read, or ends too early.
     #[error("reading the FAT file system: {0}")]
     Io(#[from] io::Error),
 }
 
 /// An open FAT file system.
 #[derive(Debug)]
-pub(super) struct Fat {
+pub struct Fat {
     region: Region,
     bits: Bits,
     cluster_size: u64,
@@ -50,10 +54,14 @@ pub(super) struct Fat {
     boot: Vec<u8>,
 }
 
+/// Width of a FAT's entries, which the number of clusters decides.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Bits {
+pub enum Bits {
+    /// FAT12
     Twelve,
+    /// FAT16
     Sixteen,
+    /// FAT32
     ThirtyTwo,
 }
 
@@ -81,7 +89,7 @@ fn u32_at(bytes: &[u8], at: usize) -> u32 {
 }
 
 /// Whether a boot sector is FAT's: a jump, the signature, and at least one FAT.
-pub(super) fn is_fat(boot: &[u8]) -> bool {
+pub fn is_fat(boot: &[u8]) -> bool {
     boot.len() >= 512
         && boot[510..512] == [0x55, 0xaa]
         && matches!(boot[0], 0xeb | 0xe9)
@@ -92,7 +100,7 @@ pub(super) fn is_fat(boot: &[u8]) -> bool {
 
 impl Fat {
     /// Reads boot sector and FAT.
-    pub(super) fn open(region: Region) -> Result<Fat, FatError> {
+    pub fn open(region: Region) -> Result<Fat, FatError> {
         let boot = region.read(0, 512)?;
         if !is_fat(&boot) {
             return Err(FatError::Geometry);
@@ -126,8 +134,26 @@ impl Fat {
         Ok(Fat { region, bits, cluster_size, clusters, data_at: data * sector, fat, root, boot })
     }
 
+    /// Which FAT it is, by its number of clusters.
+    pub fn bits(&self) -> Bits {
+        self.bits
+    }
+
+    /// Clusters for files and directories.
+    pub fn clusters(&self) -> u32 {
+        self.clusters
+    }
+
+    /// The size of the file at `path` in bytes, `None` when there is none.
+    ///
+    /// # Errors
+    /// When a directory on the way cannot be read.
+    pub fn size(&self, path: &str) -> Result<Option<u32>, FatError> {
+        Ok(self.find(path)?.map(|entry| entry.size))
+    }
+
     /// Names, sizes and how much of it is used.
-    pub(super) fn volume(&self) -> Volume {
+    pub fn volume(&self) -> Volume {
         let mut files = Files::default();
         let problem = self.walk(&mut files).err().map(|error| error.to_string());
         let free = (2..self.clusters + 2).filter(|cluster| self.next(*cluster) == 0).count() as u64;
@@ -144,20 +170,26 @@ impl Fat {
     }
 
     /// The bytes of the file at `path`, `None` when there is none, or it is larger than `most`.
-    pub(super) fn read(&self, path: &str, most: u32) -> Result<Option<Vec<u8>>, FatError> {
+    ///
+    /// # Errors
+    /// When the file, or a directory on the way, cannot be read.
+    pub fn read(&self, path: &str, most: u32) -> Result<Option<Vec<u8>>, FatError> {
+        let Some(entry) = self.find(path)?.filter(|entry| entry.size <= most) else { return Ok(None) };
+        let mut content = self.chain(entry.cluster, entry.size as usize, path)?;
+        content.truncate(entry.size as usize);
+        Ok((content.len() == entry.size as usize).then_some(content))
+    }
+
+    /// The file at `path`, whose parts are compared in either case, as FAT does.
+    fn find(&self, path: &str) -> Result<Option<Entry>, FatError> {
         let mut directory = self.root_bytes()?;
         let mut parts = path.split('/').peekable();
         while let Some(part) = parts.next() {
             let mut entries = entries(&directory, self.bits).into_iter();
             let Some(entry) = entries.find(|entry| entry.name.eq_ignore_ascii_case(part)) else { break };
-            let bytes = |most| self.chain(entry.cluster, most, path);
             match (entry.is_dir, parts.peek()) {
-                (true, Some(_)) => directory = bytes(LARGEST_DIRECTORY)?,
-                (false, None) if entry.size <= most => {
-                    let mut content = bytes(entry.size as usize)?;
-                    content.truncate(entry.size as usize);
-                    return Ok((content.len() == entry.size as usize).then_some(content));
-                }
+                (true, Some(_)) => directory = self.chain(entry.cluster, LARGEST_DIRECTORY, path)?,
+                (false, None) => return Ok(Some(entry)),
                 _ => break,
             }
         }

@@ -1,0 +1,151 @@
+//! Reading disks, tables and file systems that may be damaged or hostile.
+//!
+//! ```text
+//!   file --> Disk --> table (GPT, MBR) --> Region of each partition --> Fat, Ext4
+//! ```
+//! Nothing here panics, loops for ever, or allocates what a damaged number asks for.
+
+mod disk;
+pub mod ext4;
+pub mod fat;
+mod region;
+
+use std::error::Error;
+
+use serde::Serialize;
+
+pub use disk::{Disk, OpenError, Table, TableError};
+pub use region::Region;
+
+use fat::Fat;
+
+/// Most entries of one file system that are looked at: hostile directories can form rings.
+const MOST_ENTRIES: u64 = 400_000;
+
+/// Deepest directory that is looked into.
+const DEEPEST: usize = 48;
+
+/// Formats that are known.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Kind {
+    /// FAT12, FAT16 or FAT32.
+    Fat,
+    /// ext2, ext3 or ext4.
+    Ext4,
+    /// squashfs, which is not looked into.
+    Squashfs,
+}
+
+impl Kind {
+    /// Name for people.
+    pub fn name(self) -> &'static str {
+        match self {
+            Kind::Fat => "FAT",
+            Kind::Ext4 => "ext4",
+            Kind::Squashfs => "squashfs",
+        }
+    }
+}
+
+/// What a file system holds.
+#[derive(Clone, Debug)]
+pub struct Volume {
+    /// Its format.
+    pub kind: Kind,
+    /// Its label.
+    pub label: Option<String>,
+    /// Its UUID, or serial number.
+    pub uuid: Option<String>,
+    /// Bytes of the file system.
+    pub size: u64,
+    /// Bytes of it in use, its own tables included where it counts them.
+    pub used: u64,
+    /// Its regular files.
+    pub files: Files,
+    /// Why not everything could be read.
+    pub problem: Option<String>,
+}
+
+/// The regular files of a file system, as far as they were looked at.
+#[derive(Clone, Debug, Default)]
+pub struct Files {
+    /// Path from the root, with a slash in front, and size in bytes.
+    pub sizes: Vec<(String, u64)>,
+    seen: u64,
+}
+
+impl Files {
+    /// Notes an entry. False when there were so many that the walk must stop.
+    pub fn add(&mut self, path: &str, size: u64, is_file: bool) -> bool {
+        self.seen += 1;
+        if is_file {
+            self.sizes.push((path.to_owned(), size));
+        }
+        self.seen < MOST_ENTRIES
+    }
+
+    /// Whether a directory may be looked into.
+    pub fn is_shallow(&self, path: &str) -> bool {
+        path.matches('/').count() < DEEPEST
+    }
+
+    /// The size of the file at `path`.
+    pub fn size(&self, path: &str) -> Option<u64> {
+        self.sizes.iter().find(|(at, _)| at == path).map(|(_, size)| *size)
+    }
+}
+
+/// A file system that was opened.
+#[derive(Debug)]
+pub enum Opened {
+    /// FAT.
+    Fat(Fat),
+    /// ext4.
+    Ext4(ext4_view::Ext4),
+    /// One that is not looked into, or too damaged to.
+    Closed,
+}
+
+/// Opens the file system of a region, `None` when it has none that is known.
+///
+/// # Errors
+/// When it has one, of which nothing can be read.
+pub fn open(region: &Region) -> Result<Option<(Volume, Opened)>, Box<dyn Error + Send + Sync>> {
+    let head = region.read(0, region.size().min(512))?;
+    if ext4::is_there(region) {
+        let (volume, ext4) = ext4::open(region.clone())?;
+        return Ok(Some((volume, ext4.map_or(Opened::Closed, Opened::Ext4))));
+    }
+    if head.starts_with(b"hsqs") && head.len() >= 48 {
+        return Ok(Some((squashfs(&head), Opened::Closed)));
+    }
+    if fat::is_fat(&head) {
+        let fat = Fat::open(region.clone())?;
+        return Ok(Some((fat.volume(), Opened::Fat(fat))));
+    }
+    Ok(None)
+}
+
+impl Opened {
+    /// The bytes of the file at `path`, `None` when there is none, it cannot be read, or it is
+    /// larger than `most`.
+    pub fn read(&self, path: &str, most: u32) -> Option<Vec<u8>> {
+        match self {
+            Opened::Fat(fat) => fat.read(path.trim_start_matches('/'), most).ok().flatten(),
+            Opened::Ext4(ext4) => {
+                ext4::read(ext4, &format!("/{}", path.trim_start_matches('/')), most.into())
+            }
+            Opened::Closed => None,
+        }
+    }
+}
+
+/// A squashfs says how long it is at byte 40 (squashfs 4.0); it is always full.
+fn squashfs(head: &[u8]) -> Volume {
+    let mut length = [0; 8];
+    length.copy_from_slice(&head[40..48]);
+    let size = u64::from_le_bytes(length);
+    let files = Files::default();
+    Volume { kind: Kind::Squashfs, label: None, uuid: None, size, used: size, files, problem: None }
+}
