@@ -7,6 +7,7 @@
 //! from QEMU's events, since its exit status is the same for a power-off, a reset and a quit.
 
 mod console;
+pub mod eeprom;
 pub mod firmware;
 mod keyboard;
 mod qemu;
