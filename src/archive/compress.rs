@@ -47,7 +47,8 @@ pub struct Unpacked<R: BufRead>(Decoder<R>);
 enum Decoder<R: BufRead> {
     Plain(R),
     Gzip(Told<flate2::bufread::MultiGzDecoder<R>>),
-    Xz(Told<Xz<R>>),
+    Member(Told<flate2::bufread::GzDecoder<R>>),
+    Xz(Box<Told<Xz<R>>>),
     Zstd(Told<zstd::stream::read::Decoder<'static, R>>),
 }
 
@@ -62,11 +63,26 @@ impl<R: BufRead> Unpacked<R> {
             Packing::Gzip => Decoder::Gzip(Told("gzip", flate2::bufread::MultiGzDecoder::new(packed))),
             Packing::Xz => {
                 let reader = lzma_rust2::XzReader::new_mem_limit(packed, true, XZ_MEMORY);
-                Decoder::Xz(Told("xz", Xz(reader)))
+                Decoder::Xz(Box::new(Told("xz", Xz(reader))))
             }
-            Packing::Zstd => {
-                Decoder::Zstd(Told("zstd", zstd::stream::read::Decoder::with_buffer(packed)?))
+            Packing::Zstd => Decoder::Zstd(Told("zstd", zstd::stream::read::Decoder::with_buffer(packed)?)),
+        }))
+    }
+}
+
+impl<R: BufRead> Unpacked<R> {
+    /// The same, up to the end of the first gzip member or zstd frame; what follows is left to be
+    /// read from `packed`. Of xz all streams are read.
+    ///
+    /// # Errors
+    /// When the first bytes cannot be read.
+    pub fn first(packed: R) -> io::Result<Self> {
+        Ok(Unpacked(match Unpacked::new(packed)?.0 {
+            Decoder::Gzip(Told(name, reader)) => {
+                Decoder::Member(Told(name, flate2::bufread::GzDecoder::new(reader.into_inner())))
             }
+            Decoder::Zstd(Told(name, reader)) => Decoder::Zstd(Told(name, reader.single_frame())),
+            other => other,
         }))
     }
 }
@@ -76,6 +92,7 @@ impl<R: BufRead> Read for Unpacked<R> {
         match &mut self.0 {
             Decoder::Plain(reader) => reader.read(buffer),
             Decoder::Gzip(reader) => reader.read(buffer),
+            Decoder::Member(reader) => reader.read(buffer),
             Decoder::Xz(reader) => reader.read(buffer),
             Decoder::Zstd(reader) => reader.read(buffer),
         }

@@ -48,7 +48,7 @@ pub fn open(
             return Ok((volume, None));
         }
     };
-    volume.problem = walk(&ext4, &mut volume.files).err().map(|error| error.to_string());
+    (volume.files, volume.problem) = files(&ext4);
     Ok((volume, Some(ext4)))
 }
 
@@ -77,6 +77,13 @@ fn counts(superblock: &[u8; 1024]) -> Volume {
         files: Files::default(),
         problem: None,
     }
+}
+
+/// All files, and why some could not be listed.
+pub fn files(ext4: &Ext4) -> (Files, Option<String>) {
+    let mut files = Files::default();
+    let problem = walk(ext4, &mut files).err().map(|error| error.to_string());
+    (files, problem)
 }
 
 /// Notes all files. A directory that cannot be read is passed over, and told at the end.

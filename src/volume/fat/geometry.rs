@@ -92,6 +92,12 @@ impl Geometry {
 }
 
 impl Fat {
+    /// Whether the boot sector is laid out for another kind of FAT than its clusters make it, so
+    /// that programs disagree about what it is.
+    pub fn is_ambiguous(&self) -> bool {
+        self.geometry.is_wide != (self.bits == Bits::ThirtyTwo)
+    }
+
     /// Where its parts lie.
     pub fn geometry(&self) -> &Geometry {
         &self.geometry
