@@ -121,6 +121,9 @@ pub enum CheckError {
     /// The user asked to stop.
     #[error(transparent)]
     Interrupted(#[from] Interrupted),
+    /// An image that was just made has errors.
+    #[error("the image would not boot, and was not kept\n\n{}", render(.0).trim_end())]
+    Unsound(Box<Report>),
 }
 
 /// All rules, in the order in which they run.
@@ -142,11 +145,21 @@ pub fn check(path: &Path, options: Options, progress: &Progress<'_>) -> Result<R
 }
 
 /// Checks an image that was just written: the same rules, but for what the writer has compared.
+/// Warnings go to the log.
 ///
 /// # Errors
-/// As [`check`].
+/// As [`check`], and when a rule finds an error.
 pub fn image(path: &Path) -> Result<Report, CheckError> {
-    check(path, Options { digests: false }, &|_, _| {})
+    let report = check(path, Options { digests: false }, &|_, _| {})?;
+    if !report.is_sound() {
+        return Err(CheckError::Unsound(Box::new(report)));
+    }
+    for verdict in report.broken(Severity::Warning) {
+        for finding in &verdict.findings {
+            tracing::warn!("{}: {}", finding.places.join(", "), finding.what);
+        }
+    }
+    Ok(report)
 }
 
 impl Rule {

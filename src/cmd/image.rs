@@ -6,7 +6,7 @@ use std::time::Instant;
 use anyhow::Context as _;
 
 use crate::manifest::Manifest;
-use crate::{cli, disk, image, ingredients, plan, progress};
+use crate::{check, cli, disk, image, ingredients, plan, progress};
 
 pub(super) fn run(arguments: &cli::Image) -> anyhow::Result<ExitCode> {
     let started = Instant::now();
@@ -18,8 +18,10 @@ pub(super) fn run(arguments: &cli::Image) -> anyhow::Result<ExitCode> {
     let trees = ingredients::trees(&plan, &build, &store, &parts)?;
     let disk = disk::lay_out(&plan, &build, &trees)?;
     let bar = progress::bytes("writing", disk.mapped());
-    let written = image::write::write(&output, &disk.job(), |bytes| bar.inc(bytes))?;
+    let draft = image::write::draft(&output, &disk.job(), |bytes| bar.inc(bytes))?;
     bar.finish_and_clear();
+    check::image(draft.path())?;
+    let written = draft.keep()?;
     let manifest = Manifest::new(&plan, &build, &parts, &disk, &written, &output);
     manifest
         .write_beside(&output)
