@@ -12,7 +12,7 @@ use std::sync::LazyLock;
 
 use bootenv::{Slot, grub};
 
-use super::{Format, Ingredients, Member, Partition, Track};
+use super::{Format, Ingredients, Member, Partition, Track, TrackError};
 use crate::firmware::{self, Part, Parts};
 use crate::image::extents::Extents;
 use crate::image::layout::{PartitionType, Role, Scheme};
@@ -49,6 +49,7 @@ const PARTITIONS: [Partition; 4] = [
         format: Format::Fat,
         label: "ESP",
         least: Bytes::mib(64),
+        most: None,
     },
     system(Slot::A, "system-a"),
     system(Slot::B, "system-b"),
@@ -59,6 +60,7 @@ const PARTITIONS: [Partition; 4] = [
         format: Format::Ext4,
         label: "data",
         least: Bytes::mib(256),
+        most: None,
     },
 ];
 
@@ -70,6 +72,7 @@ const fn system(slot: Slot, name: &'static str) -> Partition {
         format: Format::Ext4,
         label: "system",
         least: Bytes::mib(64),
+        most: None,
     }
 }
 
@@ -111,7 +114,12 @@ impl Track for Generic {
         names.map(|name| (name, PARTS[name].member.clone())).collect()
     }
 
-    fn slot(&self, ingredients: &Ingredients<'_>) -> FileTree {
+    /// A panic reboots, so that the tries of a slot under trial count down.
+    fn cmdline(&self) -> &'static str {
+        "panic=10"
+    }
+
+    fn slot(&self, ingredients: &Ingredients<'_>) -> Result<FileTree, TrackError> {
         let mut tree = FileTree::new();
         tree.file(grub::KERNEL, 0o644, ingredients.kernel.clone());
         tree.file(grub::INITRAMFS, 0o644, ingredients.initramfs.clone());
@@ -120,12 +128,12 @@ impl Track for Generic {
         if let Some((name, content)) = &ingredients.rootfs {
             tree.file(name, 0o644, content.clone());
         }
-        tree
+        Ok(tree)
     }
 
-    fn selector(&self, ingredients: &Ingredients<'_>) -> FileTree {
+    fn selector(&self, ingredients: &Ingredients<'_>) -> Result<FileTree, TrackError> {
         let mut tree = FileTree::new();
-        for (name, path) in loaders(ingredients.secure_boot).iter().zip([LOADER, SHIM_LOADS]) {
+        for (name, path) in loaders(ingredients.choices.secure_boot).iter().zip([LOADER, SHIM_LOADS]) {
             let Member { path: file, size } = (ingredients.members)(name);
             tree.file(path, 0o644, Extents::file(file, 0, size));
         }
@@ -134,7 +142,8 @@ impl Track for Generic {
         for path in [grub::GRUBENV, grub::GRUBENV_SPARE] {
             tree.file(path, 0o644, Extents::bytes(grub::GrubState::initial().encode()));
         }
-        tree
+        super::add_files(&mut tree, ingredients.files)?;
+        Ok(tree)
     }
 
     fn cmdline_limit(&self) -> usize {
