@@ -300,13 +300,11 @@ fn sources(config: Config, track: &dyn Track, kernel: String, secure_boot: bool)
     let directories = [(part::PAYLOAD, config.substrate.payload), (part::SELECTOR, config.generic.esp)];
     for (name, path) in directories {
         let origin = |path| Origin::Path { path, kind: PathKind::Directory };
-        wanted.extend(path.map(|path| Wanted { name: name.to_owned(), origin: origin(path) }));
+        wanted.extend(path.map(|path| Wanted::new(name, origin(path))));
     }
     let layers = (1..).zip(config.rootfs.layer);
     wanted
-        .extend(layers.filter_map(|(number, layer)| {
-            Some(Wanted { name: part::layer(number), origin: origin(layer)? })
-        }));
+        .extend(layers.filter_map(|(number, layer)| Some(Wanted::new(part::layer(number), origin(layer)?))));
     let suites =
         suites.into_iter().map(|name| Suite { name, components: components.clone(), mirror: None }).collect();
     let debian = Debian { mirror: debian.mirror, suites, arch: ARCH.to_owned(), keyring: debian.keyring };

@@ -12,12 +12,12 @@ use std::sync::LazyLock;
 
 use bootenv::{Slot, grub};
 
-use super::{Format, Ingredients, Member, Partition, Track};
-use crate::firmware::{self, Part, Parts};
+use super::{Format, Ingredients, Partition, Track};
+use crate::firmware::{self, Part, Parts, Pick};
 use crate::image::extents::Extents;
 use crate::image::layout::{PartitionType, Role, Scheme};
 use crate::plan::part;
-use crate::source::{Origin, Wanted};
+use crate::source::Wanted;
 use crate::tree::FileTree;
 use crate::units::Bytes;
 
@@ -96,19 +96,15 @@ impl Track for Generic {
     }
 
     fn wanted(&self, kernel: &str, secure_boot: bool) -> Vec<Wanted> {
-        let package = |name: &str, package: &str, follow: Option<String>| Wanted {
-            name: name.to_owned(),
-            origin: Origin::Package { package: package.to_owned(), follow },
-        };
-        let mut wanted = vec![package(part::KERNEL, kernel, self.kernel().follow)];
-        let plain = [part::BUSYBOX].iter().chain(loaders(secure_boot));
-        wanted.extend(plain.map(|name| package(name, &PARTS[*name].package, None)));
-        wanted
+        let kernel = Part { package: kernel.to_owned(), ..self.kernel() };
+        let others = [part::BUSYBOX].iter().chain(loaders(secure_boot));
+        let others = others.map(|name| PARTS[*name].wanted(name));
+        [kernel.wanted(part::KERNEL)].into_iter().chain(others).collect()
     }
 
-    fn members(&self, secure_boot: bool) -> Vec<(&'static str, String)> {
+    fn members(&self, secure_boot: bool) -> Vec<Pick> {
         let names = [part::KERNEL, part::BUSYBOX].into_iter().chain(loaders(secure_boot).iter().copied());
-        names.map(|name| (name, PARTS[name].member.clone())).collect()
+        names.flat_map(|name| PARTS[name].picks(name)).collect()
     }
 
     fn slot(&self, ingredients: &Ingredients<'_>) -> FileTree {
@@ -126,8 +122,7 @@ impl Track for Generic {
     fn selector(&self, ingredients: &Ingredients<'_>) -> FileTree {
         let mut tree = FileTree::new();
         for (name, path) in loaders(ingredients.secure_boot).iter().zip([LOADER, SHIM_LOADS]) {
-            let Member { path: file, size } = (ingredients.members)(name);
-            tree.file(path, 0o644, Extents::file(file, 0, size));
+            tree.file(path, 0o644, ingredients.members[*name].content());
         }
         tree.file(STUB, 0o644, Extents::bytes(GRUB_STUB.as_bytes()));
         tree.file(&format!("{}/grub.cfg", grub::DIRECTORY), 0o644, Extents::bytes(GRUB_CFG.as_bytes()));

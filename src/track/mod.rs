@@ -4,15 +4,15 @@
 //! dresses two trees: the slot's and the selector's.
 
 pub mod generic;
+mod members;
 
-use std::path::PathBuf;
-
-use crate::firmware::Part;
+use crate::firmware::{Part, Pick};
 use crate::image::extents::Extents;
 use crate::image::layout::{Entry, PartitionTable, PartitionType, Role, Scheme};
 use crate::source::Wanted;
 use crate::tree::FileTree;
 use crate::units::Bytes;
+pub use members::{Member, Members};
 
 /// All tracks. A new one is a file, a row here, and a directory under `tracks/`.
 pub const ALL: &[&dyn Track] = &[&generic::Generic];
@@ -46,8 +46,9 @@ pub trait Track: Sync {
     /// What is needed from outside up to the moment the kernel starts, and for the substrate.
     fn wanted(&self, kernel: &str, secure_boot: bool) -> Vec<Wanted>;
 
-    /// The parts of which one file is taken, with that file's path in the package.
-    fn members(&self, secure_boot: bool) -> Vec<(&'static str, String)>;
+    /// The files that are taken out of parts one by one. Those called as the kernel's part and
+    /// busybox's are what boots and what the initramfs starts with.
+    fn members(&self, secure_boot: bool) -> Vec<Pick>;
 
     /// The tree of a slot, but for its `slot.json`: the same for A and B.
     fn slot(&self, ingredients: &Ingredients<'_>) -> FileTree;
@@ -100,15 +101,6 @@ pub struct Ingredients<'a> {
     pub cmdline: &'a str,
     /// Boot through signed parts only.
     pub secure_boot: bool,
-    /// The files that the track takes out of parts, by the name of their part.
-    pub members: &'a dyn Fn(&str) -> Member,
-}
-
-/// A file that was taken out of a part.
-#[derive(Clone, Debug)]
-pub struct Member {
-    /// Where it is.
-    pub path: PathBuf,
-    /// Its length in bytes.
-    pub size: u64,
+    /// The files that the track takes out of parts.
+    pub members: &'a Members,
 }

@@ -15,7 +15,7 @@ use factory::plan::{self, Plan, Request};
 use factory::slot::SLOT_FILE;
 use factory::substrate::contents;
 use factory::substrate::settings::Settings;
-use factory::track::{Ingredients, Member};
+use factory::track::{Ingredients, Member, Members};
 use factory::tree::{FileTree, Kind};
 
 fn check(name: &str, actual: &str) {
@@ -35,14 +35,17 @@ fn plan(config: &str) -> Plan {
 }
 
 fn trees(plan: &Plan) -> Trees {
-    let member = |name: &str| Member { path: PathBuf::from(format!("/{name}")), size: 1000 };
+    let mut members = Members::default();
+    for pick in plan.track.members(plan.loader.secure_boot) {
+        members.insert(&pick.name, Member { path: PathBuf::from(format!("/{}", pick.name)), size: 1000 });
+    }
     let ingredients = Ingredients {
         kernel: Extents::bytes(*b"kernel"),
         initramfs: Extents::bytes(*b"initramfs"),
         rootfs: plan.rootfs.as_ref().map(|_| ("rootfs.ext4", Extents::zeros(4096))),
         cmdline: &plan.kernel.cmdline,
         secure_boot: plan.loader.secure_boot,
-        members: &member,
+        members: &members,
     };
     Trees { slot: plan.track.slot(&ingredients), selector: plan.track.selector(&ingredients), scratch: None }
 }
