@@ -50,7 +50,7 @@ pub struct Board {
 pub struct Since {
     /// Version of the kernel.
     pub from: String,
-    /// What the board has not with older ones.
+    /// What the board may lack with older ones.
     pub before: String,
 }
 

@@ -27,6 +27,8 @@ pub struct Trees {
     pub slot: FileTree,
     /// The selector's.
     pub selector: FileTree,
+    /// What people should know of what was built.
+    pub findings: Vec<String>,
     /// Files that live only as long as the build, when there are any.
     pub scratch: Option<TempDir>,
 }

@@ -8,6 +8,7 @@ use std::path::PathBuf;
 use serde::Serialize;
 
 use crate::config::{self, BoardConfig, Config, ConfigError, KernelSource, RootfsFormat, Size};
+use crate::firmware::Part;
 use crate::identity::BuildId;
 use crate::lock::{Pin, Pins};
 use crate::source::{Debian, Origin, PathKind, Sources, Suite, Wanted};
@@ -255,7 +256,7 @@ fn decide(config: Config, track: &'static dyn Track) -> Plan {
     let name = config.image.name.as_ref().map_or("factory", |name| &name.0).to_owned();
     let choices = choices(&config);
     let bare = config.rootfs.layer.is_empty();
-    let package = config.kernel.package.clone().unwrap_or_else(|| track.kernel().package);
+    let kernel = kernel_part(&config.kernel, track);
     Plan {
         project: PathBuf::new(),
         has_file: false,
@@ -269,7 +270,7 @@ fn decide(config: Config, track: &'static dyn Track) -> Plan {
         },
         kernel: Kernel {
             source: config.kernel.source.unwrap_or(KernelSource::Debian),
-            package: package.clone(),
+            package: kernel.package.clone(),
             cmdline: command_line(track, &config.kernel),
         },
         substrate: Substrate {
@@ -286,9 +287,22 @@ fn decide(config: Config, track: &'static dyn Track) -> Plan {
         }),
         allow_missing: config.rootfs.allow_missing.clone(),
         loader: Loader { files: files(&config, track).is_some(), choices: choices.clone() },
-        sources: sources(config, track, package, &choices),
+        sources: sources(config, track, &kernel, &choices),
         source_date_epoch: None,
         name,
+    }
+}
+
+/// The track's kernel, or the project's. A package of the project's own choice is looked for in the
+/// project's suites, unless it names another.
+fn kernel_part(kernel: &config::Kernel, track: &dyn Track) -> Part {
+    let part = track.kernel();
+    match (&kernel.package, &kernel.suite) {
+        (None, None) => part,
+        (package, suite) => {
+            let package = package.clone().unwrap_or(part.package);
+            Part { package, suite: suite.clone(), component: None, ..part }
+        }
     }
 }
 
@@ -312,7 +326,8 @@ fn choices(config: &Config) -> Choices {
 
 /// The directory of files for the partitions that the track's loader reads.
 fn files(config: &Config, track: &dyn Track) -> Option<PathBuf> {
-    let of_track = [(track::generic::Generic.name(), &config.generic.esp), (rpi::Rpi.name(), &config.rpi.files)];
+    let of_track =
+        [(track::generic::Generic.name(), &config.generic.esp), (rpi::Rpi.name(), &config.rpi.files)];
     of_track.into_iter().find(|(name, _)| *name == track.name()).and_then(|(_, path)| path.clone())
 }
 
@@ -335,22 +350,20 @@ fn origin(layer: config::Layer) -> Option<Origin> {
     }
 }
 
-fn sources(config: Config, track: &dyn Track, kernel: String, choices: &Choices) -> Sources {
+fn sources(config: Config, track: &dyn Track, kernel: &Part, choices: &Choices) -> Sources {
     let files = files(&config, track);
     let debian = config.sources.debian;
     let components = debian.components.unwrap_or_else(|| vec!["main".to_owned()]);
     let suites = debian.suites.unwrap_or_else(|| vec![SUITE.to_owned()]);
-    let mut wanted = track.wanted(&kernel, choices.secure_boot);
+    let mut wanted = track.wanted(kernel, choices);
     let directories = [(part::PAYLOAD, config.substrate.payload), (part::FILES, files)];
     for (name, path) in directories {
         let origin = |path| Origin::Path { path, kind: PathKind::Directory };
-        wanted.extend(path.map(|path| Wanted { name: name.to_owned(), origin: origin(path) }));
+        wanted.extend(path.map(|path| Wanted::new(name, origin(path))));
     }
     let layers = (1..).zip(config.rootfs.layer);
     wanted
-        .extend(layers.filter_map(|(number, layer)| {
-            Some(Wanted { name: part::layer(number), origin: origin(layer)? })
-        }));
+        .extend(layers.filter_map(|(number, layer)| Some(Wanted::new(part::layer(number), origin(layer)?))));
     let suites =
         suites.into_iter().map(|name| Suite { name, components: components.clone(), mirror: None }).collect();
     let debian = Debian { mirror: debian.mirror, suites, arch: ARCH.to_owned(), keyring: debian.keyring };

@@ -12,12 +12,12 @@ use std::sync::LazyLock;
 
 use bootenv::{Slot, grub};
 
-use super::{Format, Ingredients, Member, Partition, Track, TrackError};
-use crate::firmware::{self, Part, Parts};
+use super::{Choices, Format, Ingredients, Partition, Track, TrackError};
+use crate::firmware::{self, Part, Parts, Pick};
 use crate::image::extents::Extents;
 use crate::image::layout::{PartitionType, Role, Scheme};
 use crate::plan::part;
-use crate::source::{Origin, Wanted};
+use crate::source::Wanted;
 use crate::tree::FileTree;
 use crate::units::Bytes;
 
@@ -98,20 +98,16 @@ impl Track for Generic {
         PARTS[part::KERNEL].clone()
     }
 
-    fn wanted(&self, kernel: &str, secure_boot: bool) -> Vec<Wanted> {
-        let package = |name: &str, package: &str, follow: Option<String>| Wanted {
-            name: name.to_owned(),
-            origin: Origin::Package { package: package.to_owned(), follow },
-        };
-        let mut wanted = vec![package(part::KERNEL, kernel, self.kernel().follow)];
-        let plain = [part::BUSYBOX].iter().chain(loaders(secure_boot));
-        wanted.extend(plain.map(|name| package(name, &PARTS[*name].package, None)));
-        wanted
+    fn wanted(&self, kernel: &Part, choices: &Choices) -> Vec<Wanted> {
+        let others = [part::BUSYBOX].iter().chain(loaders(choices.secure_boot));
+        let others = others.map(|name| PARTS[*name].wanted(name));
+        [kernel.wanted(part::KERNEL)].into_iter().chain(others).collect()
     }
 
-    fn members(&self, secure_boot: bool) -> Vec<(&'static str, String)> {
-        let names = [part::KERNEL, part::BUSYBOX].into_iter().chain(loaders(secure_boot).iter().copied());
-        names.map(|name| (name, PARTS[name].member.clone())).collect()
+    fn members(&self, choices: &Choices) -> Vec<Pick> {
+        let loaders = loaders(choices.secure_boot).iter().copied();
+        let names = [part::KERNEL, part::BUSYBOX].into_iter().chain(loaders);
+        names.flat_map(|name| PARTS[name].picks(name)).collect()
     }
 
     /// A panic reboots, so that the tries of a slot under trial count down.
@@ -134,8 +130,7 @@ impl Track for Generic {
     fn selector(&self, ingredients: &Ingredients<'_>) -> Result<FileTree, TrackError> {
         let mut tree = FileTree::new();
         for (name, path) in loaders(ingredients.choices.secure_boot).iter().zip([LOADER, SHIM_LOADS]) {
-            let Member { path: file, size } = (ingredients.members)(name);
-            tree.file(path, 0o644, Extents::file(file, 0, size));
+            tree.file(path, 0o644, ingredients.members[*name].content());
         }
         tree.file(STUB, 0o644, Extents::bytes(GRUB_STUB.as_bytes()));
         tree.file(&format!("{}/grub.cfg", grub::DIRECTORY), 0o644, Extents::bytes(GRUB_CFG.as_bytes()));

@@ -4,20 +4,20 @@
 //! dresses two trees: the slot's and the selector's.
 
 pub mod generic;
+mod members;
 pub mod rpi;
-
-use std::path::PathBuf;
 
 use bootenv::Slot;
 use serde::Serialize;
 
-use crate::firmware::Part;
+use crate::firmware::{Part, Pick};
 use crate::image::extents::Extents;
 use crate::image::layout::{Entry, PartitionTable, PartitionType, Role, Scheme};
 use crate::source::Wanted;
 use crate::substrate::settings::Numbers;
 use crate::tree::{FileTree, Kind, Node, TreePath};
 use crate::units::Bytes;
+pub use members::{Member, Members};
 
 /// All tracks. A new one is a file, a row here, and a directory under `tracks/`.
 pub const ALL: &[&dyn Track] = &[&generic::Generic, &rpi::Rpi];
@@ -56,9 +56,8 @@ pub fn numbers(track: &dyn Track) -> Option<Numbers> {
 /// When they take a place that the track's own files need.
 pub fn add_files(tree: &mut FileTree, files: &FileTree) -> Result<(), TrackError> {
     let is_dir = |node: &Node| matches!(node.kind, Kind::Dir);
-    let taken = |(path, node): &(&TreePath, &Node)| {
-        tree.get(path).is_some_and(|own| !(is_dir(own) && is_dir(node)))
-    };
+    let taken =
+        |(path, node): &(&TreePath, &Node)| tree.get(path).is_some_and(|own| !(is_dir(own) && is_dir(node)));
     if let Some((path, _)) = files.iter().find(taken) {
         return Err(TrackError::Taken(path.clone()));
     }
@@ -103,11 +102,13 @@ pub trait Track: Sync {
     /// Where the kernel comes from unless the project says otherwise.
     fn kernel(&self) -> Part;
 
-    /// What is needed from outside up to the moment the kernel starts, and for the substrate.
-    fn wanted(&self, kernel: &str, secure_boot: bool) -> Vec<Wanted>;
+    /// What is needed from outside up to the moment the kernel starts, and for the substrate, with
+    /// this kernel.
+    fn wanted(&self, kernel: &Part, choices: &Choices) -> Vec<Wanted>;
 
-    /// The parts of which one file is taken, with that file's path in the package.
-    fn members(&self, secure_boot: bool) -> Vec<(&'static str, String)>;
+    /// The files that are taken out of parts one by one. Those called as the kernel's part and
+    /// busybox's are what boots and what the initramfs starts with.
+    fn members(&self, choices: &Choices) -> Vec<Pick>;
 
     /// The tree of a slot, but for its `slot.json`: the same for A and B.
     ///
@@ -194,15 +195,6 @@ pub struct Ingredients<'a> {
     pub choices: &'a Choices,
     /// Files of the project for the partitions that the loader reads.
     pub files: &'a FileTree,
-    /// The files that the track takes out of parts, by the name of their part.
-    pub members: &'a dyn Fn(&str) -> Member,
-}
-
-/// A file that was taken out of a part.
-#[derive(Clone, Debug)]
-pub struct Member {
-    /// Where it is.
-    pub path: PathBuf,
-    /// Its length in bytes.
-    pub size: u64,
+    /// The files that the track takes out of parts.
+    pub members: &'a Members,
 }

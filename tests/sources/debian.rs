@@ -159,7 +159,7 @@ fn metapackages_dependencies_and_provided_names_are_resolved() {
     world.archive.publish();
     let follow = Some("linux-image-".to_owned());
     world.sources.wanted = vec![
-        wanted("kernel", Origin::Package { package: "linux-image-arm64".into(), follow }),
+        wanted("kernel", Origin::Package { package: "linux-image-arm64".into(), follow, with: Vec::new() }),
         wanted("rootfs.1", Origin::Packages { packages: vec!["top".into()], essential: true }),
     ];
     let (parts, pins) = world.fetch(None, &Options::default()).unwrap();

@@ -131,7 +131,7 @@ impl Options {
 #[derive(Debug, thiserror::Error)]
 pub enum RpiError {
     /// No board has this name.
-    #[error("there is no board `{name}`\n\nhint: {}", board_hint(name), name = .0)]
+    #[error("there is no board `{0}`\n\nhint: {hint}", hint = board_hint(.0))]
     UnknownBoard(String),
     /// The kernel does not serve a board.
     #[error(
@@ -280,7 +280,11 @@ impl<'a> Wardrobe<'a> {
         self.add_config(&mut tree)?;
         tree.file(rpi::KERNEL, 0o644, self.ingredients.kernel.clone());
         tree.file(rpi::INITRAMFS, 0o644, padded(&self.ingredients.initramfs));
-        tree.file(rpi::CMDLINE, 0o644, Extents::bytes(format!("{}\n", self.ingredients.cmdline).into_bytes()));
+        tree.file(
+            rpi::CMDLINE,
+            0o644,
+            Extents::bytes(format!("{}\n", self.ingredients.cmdline).into_bytes()),
+        );
         Ok(tree)
     }
 
@@ -391,7 +395,7 @@ fn padded(initramfs: &Extents) -> Extents {
 /// The regular files of a tree.
 fn files(tree: &FileTree) -> impl Iterator<Item = (&TreePath, &Extents)> {
     tree.iter().filter_map(|(path, node)| match &node.kind {
-        Kind::File(content) => Some((path, content)),
+        Kind::File(content) => Some((path, &**content)),
         _ => None,
     })
 }
