@@ -65,6 +65,7 @@ impl World {
                 mirror: None,
                 keyring: None,
                 check_valid_until: true,
+                apt_checks_valid_until: || true,
                 now: NOW,
                 patience: Patience { timeout: ms(400), tries: 3, pause: ms(1) },
             },

@@ -1,5 +1,7 @@
 //! The lists of external parts under `firmware/`, as data.
 
+pub mod upstream;
+
 use std::collections::BTreeMap;
 
 use serde::Deserialize;
