@@ -5,6 +5,7 @@ use bootenv::rpi::{AUTOBOOT, AUTOBOOT_SIZE, Autoboot, AutobootError};
 use super::scene::{Partition, Scene};
 use super::{Finding, Rule, Scope, Severity};
 use crate::configtxt::autoboot;
+use crate::image::layout::Role;
 use crate::units::SECTOR;
 
 /// Largest file that is looked at, in bytes.
@@ -124,7 +125,9 @@ fn content(scene: &Scene) -> Vec<Finding> {
 fn wrong_partitions(scene: &Scene, text: &[u8]) -> Vec<String> {
     let [normal, trial] = [false, true].map(|tryboot| autoboot::evaluate(text, tryboot, true));
     let is_slot = |number: u32| {
-        scene.partitions.iter().any(|partition| partition.entry.number == number && partition.is_slot())
+        let named = scene.partitions.iter().find(|partition| partition.entry.number == number);
+        let role = named.and_then(|partition| partition.row).map(|row| row.role);
+        matches!(role, Some(Role::Boot(_)))
     };
     let mut wrong = Vec::new();
     for (section, partition) in [("all", normal.boot_partition), ("tryboot", trial.boot_partition)] {

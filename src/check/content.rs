@@ -61,13 +61,19 @@ pub(super) fn read(scene: &Scene, progress: &Progress<'_>) -> Result<Contents, I
         match found {
             Ok(Probed::Kernel(kernel)) => contents.kernels.extend(keys.map(|key| (key, kernel.clone()))),
             Ok(Probed::Archive(archive)) => contents.archives.extend(keys.map(|key| (key, archive.clone()))),
-            Err(error) => scene.fail(&key.1, &error),
+            Err(error) => scene.fail(&place(&regions, key), &error),
         }
     }
     Ok(contents)
 }
 
+/// Names and bytes of partitions, by their numbers.
 type Regions = BTreeMap<u32, (String, Region)>;
+
+fn place(regions: &Regions, (number, path): &Key) -> String {
+    let name = regions.get(number).map_or("the disk", |(name, _)| name);
+    format!("{name}: {path}")
+}
 
 fn regions(scene: &Scene) -> Regions {
     let readable = scene.partitions.iter().filter(|partition| partition.is_readable());
@@ -138,14 +144,13 @@ fn digest(
     tell: &(dyn Fn(u64) + Sync),
 ) -> Result<Digested, Interrupted> {
     let key = |number: &u32| (*number, twins.path.clone());
-    let place = |number: &u32| format!("{}: {}", regions[number].0, twins.path);
     let same = opened.readers(regions, twins).and_then(|mut readers| hash_same(&mut readers, tell));
     match same {
         Ok(Some(hash)) => {
             return Ok((twins.numbers.iter().map(|number| (key(number), hash)).collect(), None));
         }
         Err(error) if interrupt::check().is_ok() && twins.numbers.len() == 1 => {
-            return Ok((Vec::new(), Some((place(&twins.numbers[0]), error))));
+            return Ok((Vec::new(), Some((place(regions, &key(&twins.numbers[0])), error))));
         }
         _ => interrupt::check()?,
     }
@@ -234,9 +239,24 @@ fn probe(
     regions: &Regions,
     (key, part, _): &(Key, Part, Vec<Key>),
 ) -> io::Result<Probed> {
-    let reader = opened.reader(regions, key)?;
-    Ok(match part {
-        Part::Kernel => Probed::Kernel(kernel::probe(reader)?),
-        Part::Initramfs => Probed::Archive(initramfs::probe(reader)?),
-    })
+    let mut source = Watched { inner: opened.reader(regions, key)?, failed: None };
+    let probed = match part {
+        Part::Kernel => Probed::Kernel(kernel::probe(&mut source)),
+        Part::Initramfs => Probed::Archive(initramfs::probe(&mut source)),
+    };
+    source.failed.map_or(Ok(probed), Err)
+}
+
+/// A reader that remembers that it failed, since to those above it that is one kind of damage.
+struct Watched<R> {
+    inner: R,
+    failed: Option<io::Error>,
+}
+
+impl<R: Read> Read for Watched<R> {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        self.inner.read(buffer).inspect_err(|error| {
+            self.failed = Some(io::Error::new(error.kind(), error.to_string()));
+        })
+    }
 }

@@ -90,19 +90,11 @@ pub(super) struct Archive {
 }
 
 /// Reads an initramfs to its end.
-///
-/// # Errors
-/// When the disk cannot be read.
-pub(super) fn probe(packed: impl Read) -> io::Result<Archive> {
-    let mut packed = BufReader::with_capacity(256 << 10, packed);
+pub(super) fn probe(packed: impl Read) -> Archive {
     let mut archive = Archive::default();
-    match walk(&mut packed, &mut archive) {
-        Err(error) if error.raw_os_error().is_some() => Err(error),
-        read => {
-            archive.damage = read.err().map(|error| error.to_string());
-            Ok(archive)
-        }
-    }
+    let read = walk(&mut BufReader::with_capacity(256 << 10, packed), &mut archive);
+    archive.damage = read.err().map(|error| error.to_string());
+    archive
 }
 
 /// Reads all archives as the kernel does: each packed by itself, and whole.

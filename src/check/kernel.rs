@@ -85,21 +85,17 @@ pub(super) struct Kernel {
 }
 
 /// Reads a kernel to its end.
-///
-/// # Errors
-/// When the disk cannot be read.
-pub(super) fn probe(packed: impl Read) -> io::Result<Kernel> {
+pub(super) fn probe(packed: impl Read) -> Kernel {
+    let mut kernel = Kernel::default();
+    let read = unpack(packed, &mut kernel);
+    kernel.damage = read.err().map(|error| error.to_string());
+    kernel
+}
+
+fn unpack(packed: impl Read, kernel: &mut Kernel) -> io::Result<()> {
     let mut packed = BufReader::with_capacity(256 << 10, packed);
-    let packing = Some(Packing::detect(packed.fill_buf()?));
-    let mut kernel = Kernel { packing, ..Kernel::default() };
-    let read = Unpacked::new(packed).and_then(|reader| scan(Limited::new(reader, LARGEST), &mut kernel));
-    match read {
-        Err(error) if error.raw_os_error().is_some() => Err(error),
-        read => {
-            kernel.damage = read.err().map(|error| error.to_string());
-            Ok(kernel)
-        }
-    }
+    kernel.packing = Some(Packing::detect(packed.fill_buf()?));
+    scan(Limited::new(Unpacked::new(packed)?, LARGEST), kernel)
 }
 
 fn scan(mut reader: impl Read, kernel: &mut Kernel) -> io::Result<()> {

@@ -140,9 +140,12 @@ impl Scene {
     /// Takes note of something that cannot be read. Broken chains of clusters have a rule of
     /// their own.
     pub(super) fn fail(&self, place: &str, error: &io::Error) {
-        if error.kind() != io::ErrorKind::InvalidData {
-            self.failures.borrow_mut().push(Finding::new(place, error.to_string()));
-        }
+        let what = match error.kind() {
+            io::ErrorKind::InvalidData => return,
+            io::ErrorKind::UnexpectedEof => "the disk ended while it was read".to_owned(),
+            _ => error.to_string(),
+        };
+        self.failures.borrow_mut().push(Finding::new(place, what));
     }
 
     /// What could not be read, by now.

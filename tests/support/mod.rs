@@ -7,5 +7,6 @@ pub mod archive;
 pub mod elf;
 pub mod machine;
 pub mod packages;
+pub mod programs;
 pub mod server;
 pub mod tools;
