@@ -53,7 +53,7 @@ enum Decoder<R: BufRead> {
 }
 
 impl<R: BufRead> Unpacked<R> {
-    /// Finds out how `packed` is packed.
+    /// All that `packed` holds.
     ///
     /// # Errors
     /// When its first bytes cannot be read.
@@ -61,28 +61,25 @@ impl<R: BufRead> Unpacked<R> {
         Ok(Unpacked(match Packing::detect(packed.fill_buf()?) {
             Packing::Plain => Decoder::Plain(packed),
             Packing::Gzip => Decoder::Gzip(Told("gzip", flate2::bufread::MultiGzDecoder::new(packed))),
-            Packing::Xz => {
-                let reader = lzma_rust2::XzReader::new_mem_limit(packed, true, XZ_MEMORY);
-                Decoder::Xz(Box::new(Told("xz", Xz(reader))))
-            }
+            Packing::Xz => Decoder::Xz(Box::new(Told("xz", Xz::new(packed, true)))),
             Packing::Zstd => Decoder::Zstd(Told("zstd", zstd::stream::read::Decoder::with_buffer(packed)?)),
         }))
     }
-}
 
-impl<R: BufRead> Unpacked<R> {
-    /// The same, up to the end of the first gzip member or zstd frame; what follows is left to be
-    /// read from `packed`. Of xz all streams are read.
+    /// The same, but no more than the first gzip member, xz stream or zstd frame; what follows is
+    /// left to be read from `packed`.
     ///
     /// # Errors
-    /// When the first bytes cannot be read.
-    pub fn first(packed: R) -> io::Result<Self> {
-        Ok(Unpacked(match Unpacked::new(packed)?.0 {
-            Decoder::Gzip(Told(name, reader)) => {
-                Decoder::Member(Told(name, flate2::bufread::GzDecoder::new(reader.into_inner())))
+    /// When its first bytes cannot be read.
+    pub fn first(mut packed: R) -> io::Result<Self> {
+        Ok(Unpacked(match Packing::detect(packed.fill_buf()?) {
+            Packing::Plain => Decoder::Plain(packed),
+            Packing::Gzip => Decoder::Member(Told("gzip", flate2::bufread::GzDecoder::new(packed))),
+            Packing::Xz => Decoder::Xz(Box::new(Told("xz", Xz::new(packed, false)))),
+            Packing::Zstd => {
+                let reader = zstd::stream::read::Decoder::with_buffer(packed)?;
+                Decoder::Zstd(Told("zstd", reader.single_frame()))
             }
-            Decoder::Zstd(Told(name, reader)) => Decoder::Zstd(Told(name, reader.single_frame())),
-            other => other,
         }))
     }
 }
@@ -129,6 +126,12 @@ fn is_ours(error: &io::Error) -> bool {
 /// The reader of xz takes it for the end of a block when it is asked for nothing; this does not
 /// ask it.
 struct Xz<R: Read>(lzma_rust2::XzReader<R>);
+
+impl<R: Read> Xz<R> {
+    fn new(packed: R, all_streams: bool) -> Self {
+        Xz(lzma_rust2::XzReader::new_mem_limit(packed, all_streams, XZ_MEMORY))
+    }
+}
 
 impl<R: Read> Read for Xz<R> {
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
@@ -198,6 +201,17 @@ mod tests {
             assert_eq!(unpack_all(&packed).unwrap(), TEXT, "{program}");
             let twice = [packed.clone(), packed].concat();
             assert_eq!(unpack_all(&twice).unwrap(), TEXT.repeat(2), "{program}, two in a row");
+        }
+    }
+
+    #[test]
+    fn what_follows_the_first_frame_is_left() {
+        for (program, arguments) in [("gzip", &["-c"][..]), ("xz", &["-c"]), ("zstd", &["-c", "-q"])] {
+            let packed = [&pack(program, arguments, TEXT)[..], b"the rest"].concat();
+            let mut rest = &packed[..];
+            let mut content = Vec::new();
+            Unpacked::first(&mut rest).unwrap().read_to_end(&mut content).unwrap();
+            assert_eq!((&content[..], rest), (TEXT, &b"the rest"[..]), "{program}");
         }
     }
 

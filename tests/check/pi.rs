@@ -197,6 +197,13 @@ fn initramfs_that_do_not_start_are_told() {
     let good = parts::initramfs();
     let padded = [&good[..], &[0; 3]].concat();
     assert_eq!(broken(&Recipe::rpi().system(INITRAMFS, padded).build()), [], "zeros may follow");
+    let mut plain = Vec::new();
+    zstd::stream::copy_decode(&good[..], &mut plain).unwrap();
+    for packing in [Packing::Plain, Packing::Gzip, Packing::Xz] {
+        let twice = [parts::pack(packing, &plain), vec![0; 4], good.clone()].concat();
+        let image = Recipe::rpi().system(INITRAMFS, twice).build();
+        assert_eq!(broken(&image), [], "an archive may follow one packed with {packing:?}");
+    }
     for (bytes, text) in [
         (good[..good.len() / 2].to_vec(), "its zstd data is cut off"),
         (vec![], "it is empty"),
