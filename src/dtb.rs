@@ -46,6 +46,11 @@ impl Dtb {
         Ok(Dtb { tree: DeviceTree::from_fdt(&fdt) })
     }
 
+    /// A tree with nothing but its root.
+    pub fn empty() -> Dtb {
+        Dtb { tree: DeviceTree::new() }
+    }
+
     /// Writes the blob.
     pub fn encode(&self) -> Vec<u8> {
         self.tree.to_dtb()
@@ -164,7 +169,7 @@ mod tests {
     use proptest::prelude::*;
 
     fn board() -> Dtb {
-        let mut dtb = Dtb { tree: DeviceTree::new() };
+        let mut dtb = Dtb::empty();
         dtb.set("/", "compatible", b"raspberrypi,4-model-b\0brcm,bcm2711\0");
         dtb.set("/", "model", b"Raspberry Pi 4 Model B\0");
         dtb.set("/soc/mmc@7e300000", "non-removable", b"");
@@ -190,7 +195,7 @@ mod tests {
 
     #[test]
     fn overlays_name_what_they_need() {
-        let mut overlay = Dtb { tree: DeviceTree::new() };
+        let mut overlay = Dtb::empty();
         overlay.set("/fragment@0/__overlay__", "status", b"okay\0");
         overlay.set("/__fixups__", "spi0", b"/fragment@0:target:0\0");
         assert!(overlay.is_overlay() && !board().is_overlay());
