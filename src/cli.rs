@@ -150,18 +150,24 @@ pub struct Boot {
     /// Write the serial console to a file instead of the terminal.
     #[arg(long, value_name = "FILE")]
     pub log: Option<PathBuf>,
-    /// Memory of the machine.
-    #[arg(long, value_name = "SIZE", default_value = "512 MiB")]
-    pub memory: crate::units::Bytes,
-    /// Processors of the machine.
-    #[arg(long, value_name = "N", default_value_t = 1)]
-    pub cpus: u32,
+    /// Memory of a UEFI machine [default: 512 MiB].
+    #[arg(long, value_name = "SIZE")]
+    pub memory: Option<crate::units::Bytes>,
+    /// Processors of a UEFI machine [default: 1].
+    #[arg(long, value_name = "N")]
+    pub cpus: Option<u32>,
     /// Give the machine a network card; its network has DHCP and nothing else.
     #[arg(long)]
     pub network: bool,
-    /// Start firmware that enforces Secure Boot.
+    /// Start UEFI firmware that enforces Secure Boot.
     #[arg(long)]
     pub secure_boot: bool,
+    /// Machine that stands in for a Raspberry Pi: raspi3b, or raspi4b with QEMU 9 [default: raspi3b].
+    #[arg(long, value_name = "MACHINE")]
+    pub machine: Option<String>,
+    /// Set the tryboot flag of a Raspberry Pi before the first start.
+    #[arg(long)]
+    pub tryboot: bool,
     /// Print a time line of stages and how it ended as JSON; the console goes to --log only.
     #[arg(long)]
     pub json: bool,

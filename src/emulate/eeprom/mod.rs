@@ -60,3 +60,42 @@ pub struct Chosen {
     /// Overlays that are applied to the device tree, with their parameters.
     pub overlays: Vec<String>,
 }
+
+// STANDIN-BEGIN: dropped when the model is merged.
+/// Nothing yet.
+#[derive(Debug, thiserror::Error)]
+#[error("model")]
+pub struct ModelError;
+
+/// Stand-in.
+pub fn ask(disk: &crate::volume::Disk, question: &Question) -> Result<Answer, ModelError> {
+    let table = disk.table().map_err(|_| ModelError)?.table;
+    let fat = |n: u32| {
+        let e = table.entries.iter().find(|e| e.number == n)?;
+        crate::volume::fat::Fat::open(disk.partition(e)).ok()
+    };
+    let auto = fat(1).and_then(|f| f.read("autoboot.txt", 512).ok().flatten());
+    let default = match auto.map(|a| bootenv::rpi::Autoboot::decode(&a)) {
+        Some(Ok(a)) => bootenv::rpi::partition(if question.tryboot { a.default.other() } else { a.default }),
+        _ => 1,
+    };
+    let ok = |n: u32| fat(n).is_some_and(|f| f.size("start4.elf").ok().flatten().is_some());
+    let partition = if ok(default) { Some(default) } else { [2, 3, 1].into_iter().find(|n| ok(*n)) };
+    let steps = vec![Step { what: format!("standin {partition:?}"), rule: "standin" }];
+    let boots = partition.map(|partition| {
+        let f = fat(partition).unwrap();
+        let names = &question.board.dtb[0].asks;
+        Chosen {
+            partition,
+            tryboot: question.tryboot,
+            config: "config.txt".into(),
+            kernel: "kernel8.img".into(),
+            dtb: names.iter().find(|n| f.size(n).ok().flatten().is_some()).cloned(),
+            initramfs: Some("initramfs8".into()),
+            cmdline: String::from_utf8(f.read("cmdline.txt", 4096).unwrap().unwrap()).unwrap().trim().into(),
+            overlays: vec![],
+        }
+    });
+    Ok(Answer { steps, boots })
+}
+// STANDIN-END
