@@ -98,10 +98,10 @@ impl Track for Generic {
         PARTS[part::KERNEL].clone()
     }
 
-    fn wanted(&self, kernel: &Part, choices: &Choices) -> Vec<Wanted> {
+    fn wanted(&self, kernel: &Part, choices: &Choices) -> Result<Vec<Wanted>, TrackError> {
         let others = [part::BUSYBOX].iter().chain(loaders(choices.secure_boot));
         let others = others.map(|name| PARTS[*name].wanted(name));
-        [kernel.wanted(part::KERNEL)].into_iter().chain(others).collect()
+        Ok([kernel.wanted(part::KERNEL)].into_iter().chain(others).collect())
     }
 
     fn members(&self, choices: &Choices) -> Vec<Pick> {

@@ -104,7 +104,10 @@ pub trait Track: Sync {
 
     /// What is needed from outside up to the moment the kernel starts, and for the substrate, with
     /// this kernel.
-    fn wanted(&self, kernel: &Part, choices: &Choices) -> Vec<Wanted>;
+    ///
+    /// # Errors
+    /// When a choice leaves open where something comes from.
+    fn wanted(&self, kernel: &Part, choices: &Choices) -> Result<Vec<Wanted>, TrackError>;
 
     /// The files that are taken out of parts one by one. Those called as the kernel's part and
     /// busybox's are what boots and what the initramfs starts with.
@@ -126,8 +129,8 @@ pub trait Track: Sync {
     fn cmdline(&self) -> &'static str;
 
     /// Parts whose licence must go with them, and the file that holds it.
-    fn licences(&self) -> &'static [(&'static str, &'static str)] {
-        &[]
+    fn licences(&self, _choices: &Choices) -> Vec<(&'static str, &'static str)> {
+        Vec::new()
     }
 
     /// What people should know before they build: what boards will not have, with a kernel of this

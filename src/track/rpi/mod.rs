@@ -29,6 +29,7 @@ use super::{Choices, Format, Ingredients, Member, Partition, Track, TrackError};
 use crate::board::Board;
 use crate::config::{BoardConfig, FirmwareSource};
 use crate::dtb::{Dtb, DtbError};
+use crate::firmware::upstream::{NoBase, Upstream, upstream};
 use crate::firmware::{self, Part, Parts, Pick};
 use crate::image::extents::{Extents, Source};
 use crate::image::layout::{PartitionType, Role, Scheme};
@@ -49,8 +50,10 @@ const FIRMWARE: &str = "firmware";
 const DTBS: &str = "dtb/";
 /// The overlays of the firmware's package.
 const FIRMWARE_OVERLAYS: &str = "overlays/";
-/// Where the firmware's licence goes, in every partition that has the firmware.
-const LICENCE: &str = "LICENCE.raspi-firmware";
+/// The firmware's licence, which goes into every partition that has the firmware: the package's, and
+/// that of its makers.
+const PACKAGED_LICENCE: &str = "LICENCE.raspi-firmware";
+const UPSTREAM_LICENCE: &str = "LICENCE.broadcom";
 
 /// Files of the firmware in every slot, as all boards together need them.
 const FIRMWARE_FILES: [&str; 2] = [rpi::START, "fixup4.dat"];
@@ -93,6 +96,20 @@ const fn fat(role: Role, name: &'static str, label: &'static str) -> Partition {
     }
 }
 
+const fn licence(source: FirmwareSource) -> &'static str {
+    match source {
+        FirmwareSource::Debian => PACKAGED_LICENCE,
+        FirmwareSource::Upstream => UPSTREAM_LICENCE,
+    }
+}
+
+/// Of the firmware's files at its makers', those that go into an image.
+fn needed_upstream() -> Upstream {
+    let mut upstream = upstream();
+    upstream.files.retain(|file| FIRMWARE_FILES.contains(&file.name()) || file.name() == UPSTREAM_LICENCE);
+    upstream
+}
+
 /// What a project chooses about its Raspberry Pi image.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
 pub struct Options {
@@ -100,6 +117,9 @@ pub struct Options {
     pub boards: Vec<String>,
     /// Where the firmware comes from.
     pub firmware: FirmwareSource,
+    /// Address that tags of the firmware lie under, at its makers'.
+    #[serde(skip)]
+    pub upstream: Option<String>,
     /// Whether the header has no serial console.
     pub no_uart: bool,
     /// What all boards are told besides.
@@ -109,9 +129,9 @@ pub struct Options {
 }
 
 impl Options {
-    /// Whether nothing was chosen.
+    /// Whether nothing was chosen that makes a difference on the device.
     pub fn is_default(&self) -> bool {
-        *self == Options::default()
+        Options { upstream: None, ..self.clone() } == Options::default()
     }
 
     /// Checks the names of boards.
@@ -133,6 +153,9 @@ pub enum RpiError {
     /// No board has this name.
     #[error("there is no board `{0}`\n\nhint: {hint}", hint = board_hint(.0))]
     UnknownBoard(String),
+    /// Nobody says where the firmware is published.
+    #[error(transparent)]
+    NoBase(#[from] NoBase),
     /// The kernel does not serve a board.
     #[error(
         "board `{board}` needs the device tree `{wanted}`, which this kernel has not\n\n\
@@ -289,7 +312,7 @@ impl<'a> Wardrobe<'a> {
     }
 
     fn add_firmware(&self, tree: &mut FileTree) -> Result<(), RpiError> {
-        for name in FIRMWARE_FILES.into_iter().chain([LICENCE]) {
+        for name in FIRMWARE_FILES.into_iter().chain([licence(self.options.firmware)]) {
             tree.file(name, 0o644, self.ingredients.members[name].content());
         }
         let start = bytes(rpi::START, &self.ingredients.members[rpi::START].content())?;
@@ -424,13 +447,25 @@ impl Track for Rpi {
         PARTS[part::KERNEL].clone()
     }
 
-    fn wanted(&self, kernel: &Part, _choices: &Choices) -> Vec<Wanted> {
-        let others = [part::BUSYBOX, FIRMWARE].map(|name| PARTS[name].wanted(name));
-        [kernel.wanted(part::KERNEL)].into_iter().chain(others).collect()
+    fn wanted(&self, kernel: &Part, choices: &Choices) -> Result<Vec<Wanted>, TrackError> {
+        let firmware = match choices.rpi.firmware {
+            FirmwareSource::Debian => vec![PARTS[FIRMWARE].wanted(FIRMWARE)],
+            FirmwareSource::Upstream => {
+                let base = choices.rpi.upstream.as_deref();
+                needed_upstream().wanted(base).map_err(RpiError::from)?
+            }
+        };
+        let others = [kernel.wanted(part::KERNEL), PARTS[part::BUSYBOX].wanted(part::BUSYBOX)];
+        Ok(others.into_iter().chain(firmware).collect())
     }
 
-    fn members(&self, _choices: &Choices) -> Vec<Pick> {
-        PARTS.iter().flat_map(|(name, part)| part.picks(name)).collect()
+    fn members(&self, choices: &Choices) -> Vec<Pick> {
+        let firmware = match choices.rpi.firmware {
+            FirmwareSource::Debian => PARTS[FIRMWARE].picks(FIRMWARE),
+            FirmwareSource::Upstream => needed_upstream().picks(),
+        };
+        let others = [part::KERNEL, part::BUSYBOX].into_iter().flat_map(|name| PARTS[name].picks(name));
+        others.chain(firmware).collect()
     }
 
     fn cmdline(&self) -> &'static str {
@@ -464,8 +499,8 @@ impl Track for Rpi {
         config::BASE.as_bytes().to_vec()
     }
 
-    fn licences(&self) -> &'static [(&'static str, &'static str)] {
-        &[(FIRMWARE, LICENCE)]
+    fn licences(&self, choices: &Choices) -> Vec<(&'static str, &'static str)> {
+        vec![(FIRMWARE, licence(choices.rpi.firmware))]
     }
 
     fn notes(&self, choices: &Choices, kernel: Option<&str>) -> Vec<String> {
