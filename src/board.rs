@@ -35,11 +35,23 @@ pub struct Board {
     /// Whether it is only there to be emulated.
     #[serde(default)]
     pub emulated: bool,
+    /// Since when kernels serve it.
+    pub kernel: Option<Since>,
     /// What one should know before choosing it.
     #[serde(default)]
-    pub lacks: Vec<String>,
+    pub notes: Vec<String>,
     /// Its device trees; the first is for the plain board, the others for variants.
     pub dtb: Vec<BoardDtb>,
+}
+
+/// Since when kernels serve a board.
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Since {
+    /// Version of the kernel.
+    pub from: String,
+    /// What the board may lack with older ones.
+    pub before: String,
 }
 
 /// A device tree of a board.

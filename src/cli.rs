@@ -51,9 +51,13 @@ pub struct Project {
     /// Directory of the project; without a factory.toml the built-in default project is built.
     #[arg(long, short = 'C', value_name = "DIR", default_value = ".")]
     pub project: PathBuf,
-    /// Boot chain of the image: generic.
+    /// Boot chain of the image: generic (UEFI and GRUB) or rpi (Raspberry Pi).
     #[arg(long, short, value_name = "TRACK")]
     pub track: Option<String>,
+    /// Board that the image must serve, such as rpi4; may be given again [default: all boards
+    /// that the kernel serves].
+    #[arg(long = "board", value_name = "BOARD")]
+    pub boards: Vec<String>,
 }
 
 /// How external parts are taken.

@@ -1,6 +1,7 @@
 //! `factory.toml`: what a person writes, as it is written. Everything is optional here; what is
 //! missing becomes a decision in [`plan`](crate::plan).
 
+use std::collections::BTreeMap;
 use std::fmt;
 use std::ops::Range;
 use std::path::{Path, PathBuf};
@@ -30,6 +31,8 @@ pub struct Config {
     pub rootfs: Rootfs,
     /// `[generic]`
     pub generic: Generic,
+    /// `[rpi]`
+    pub rpi: Rpi,
     /// `[sources]`
     pub sources: Sources,
 }
@@ -46,6 +49,8 @@ pub struct Image {
     pub track: Option<String>,
     /// Host name of the device.
     pub hostname: Option<Name>,
+    /// Boards that the image must serve, on tracks that know boards.
+    pub boards: Option<Vec<String>>,
 }
 
 /// `[sizes]`: what the partitions take.
@@ -68,6 +73,8 @@ pub struct Kernel {
     pub source: Option<KernelSource>,
     /// The package to resolve, with `source = "debian"`.
     pub package: Option<String>,
+    /// The suite to resolve it in; else the track's, which may be another than of all other parts.
+    pub suite: Option<String>,
     /// Further words for the kernel command line.
     pub cmdline: Option<Words>,
     /// Consoles, as in the kernel's `console=`; none lets the firmware's tables choose.
@@ -148,6 +155,51 @@ pub struct Generic {
     pub secure_boot: Option<bool>,
     /// Directory to copy onto the ESP.
     pub esp: Option<PathBuf>,
+}
+
+/// `[rpi]`: the Raspberry Pi track.
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Rpi {
+    /// Where the boards' firmware comes from.
+    pub firmware: Option<FirmwareSource>,
+    /// Address that tags of raspberrypi/firmware lie under, for `firmware = "upstream"`.
+    pub upstream: Option<String>,
+    /// Whether the header has a serial console.
+    pub uart: Option<bool>,
+    /// Lines of config.txt for all boards, as they are.
+    pub config: Vec<String>,
+    /// Overlays for all boards, without their ending, with parameters after a comma.
+    pub overlays: Vec<String>,
+    /// Parameters of the device tree for all boards.
+    pub params: Vec<String>,
+    /// Directory to copy into the control partition and both slots.
+    pub files: Option<PathBuf>,
+    /// `[rpi.board.NAME]`: what one board is told.
+    pub board: BTreeMap<String, BoardConfig>,
+}
+
+/// Where the firmware of Raspberry Pi boards comes from.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum FirmwareSource {
+    /// The package of the Debian archive.
+    #[default]
+    Debian,
+    /// Single files of raspberrypi/firmware at the tag in `firmware/rpi-upstream.toml`.
+    Upstream,
+}
+
+/// What goes into config.txt.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize, Serialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct BoardConfig {
+    /// Lines as they are.
+    pub config: Vec<String>,
+    /// Overlays, without their ending, with parameters after a comma.
+    pub overlays: Vec<String>,
+    /// Parameters of the device tree.
+    pub params: Vec<String>,
 }
 
 /// `[sources]`: where external parts come from.

@@ -15,7 +15,7 @@ use crate::plan::{Build, Plan, Sizes};
 use crate::slot::{self, SLOT_FILE, SlotFile, SlotJson};
 use crate::track::{Format, Partition};
 use crate::tree::{FileTree, Kind};
-use crate::units::Bytes;
+use crate::units::{Bytes, Sectors};
 
 /// Automatic sizes are multiples of this.
 const STEP: Bytes = Bytes::mib(32);
@@ -27,6 +27,8 @@ pub struct Trees {
     pub slot: FileTree,
     /// The selector's.
     pub selector: FileTree,
+    /// What people should know of what was built.
+    pub findings: Vec<String>,
     /// Files that live only as long as the build, when there are any.
     pub scratch: Option<TempDir>,
 }
@@ -57,6 +59,21 @@ pub enum DiskError {
         size: Bytes,
         /// What its files need.
         needs: Bytes,
+        /// The field of the project file that sets its size.
+        field: &'static str,
+    },
+    /// A partition is larger than the loader reads.
+    #[error(
+        "partition `{partition}` would have {size}, but this track's loader reads no more than {most}\n\n\
+         hint: lower `sizes.{field}`, or put less into the slot"
+    )]
+    TooLarge {
+        /// Name of the partition.
+        partition: &'static str,
+        /// Its size.
+        size: Bytes,
+        /// The most that is read.
+        most: Bytes,
         /// The field of the project file that sets its size.
         field: &'static str,
     },
@@ -185,15 +202,27 @@ fn size(row: &Partition, tree: &FileTree, sizes: &Sizes) -> Result<Bytes, DiskEr
         Role::Data => ("data", sizes.data),
     };
     let needs = match row.format {
-        Format::Fat => fat::needed(tree, fat::Kind::Auto)
+        Format::Fat | Format::Fat32 => fat::needed(tree, fat_kind(row.format))
             .map_err(|source| DiskError::Fat { partition: row.name, source })?,
         Format::Ext4 => ext4::needed(tree, usage(row.role))
             .map_err(|source| DiskError::Ext4 { partition: row.name, source })?,
     };
-    match asked {
-        Size::Auto => Ok(grown(needs).max(row.least)),
-        Size::Fixed(size) if size >= needs => Ok(size),
-        Size::Fixed(size) => Err(DiskError::TooSmall { partition: row.name, size, needs, field }),
+    let most = row.most.unwrap_or(Bytes(u64::MAX));
+    let size = match asked {
+        Size::Auto => grown(needs).max(row.least).min(most.max(needs)),
+        Size::Fixed(size) if size >= needs => size,
+        Size::Fixed(size) => return Err(DiskError::TooSmall { partition: row.name, size, needs, field }),
+    };
+    if size > most {
+        return Err(DiskError::TooLarge { partition: row.name, size, most, field });
+    }
+    Ok(size)
+}
+
+const fn fat_kind(format: Format) -> fat::Kind {
+    match format {
+        Format::Fat32 => fat::Kind::Fat32,
+        _ => fat::Kind::Auto,
     }
 }
 
@@ -225,9 +254,11 @@ fn format(row: &Partition, entry: &Entry, tree: &FileTree, build: &Build) -> Res
     let purpose = format!("volume {}", row.label);
     let (label, epoch, size) = (row.label.to_owned(), build.epoch.into(), entry.size());
     match row.format {
-        Format::Fat => {
-            let (serial, hidden_sectors) = (build.id.serial(&purpose), entry.start);
-            let options = fat::Options { size, serial, label, epoch, hidden_sectors, kind: fat::Kind::Auto };
+        Format::Fat | Format::Fat32 => {
+            let (serial, kind) = (build.id.serial(&purpose), fat_kind(row.format));
+            // Slots are the same bytes at two places, so theirs is not told.
+            let hidden_sectors = if row.role == Role::Selector { entry.start } else { Sectors(0) };
+            let options = fat::Options { size, serial, label, epoch, hidden_sectors, kind };
             fat::format(tree, &options).map_err(|source| DiskError::Fat { partition: row.name, source })
         }
         Format::Ext4 => {

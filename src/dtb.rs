@@ -12,7 +12,7 @@ pub const LARGEST: usize = 2 << 20;
 const DEEPEST: usize = 64;
 
 /// A device tree in memory.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Default)]
 pub struct Dtb {
     tree: DeviceTree,
 }
@@ -32,6 +32,11 @@ pub enum DtbError {
 }
 
 impl Dtb {
+    /// A tree with nothing but its root.
+    pub fn new() -> Dtb {
+        Dtb { tree: DeviceTree::new() }
+    }
+
     /// Reads a blob.
     ///
     /// # Errors
@@ -44,11 +49,6 @@ impl Dtb {
         check_depth(bytes)?;
         let fdt = Fdt::new(bytes).map_err(|error| DtbError::Damaged(error.to_string()))?;
         Ok(Dtb { tree: DeviceTree::from_fdt(&fdt) })
-    }
-
-    /// A tree with nothing but its root.
-    pub fn empty() -> Dtb {
-        Dtb { tree: DeviceTree::new() }
     }
 
     /// Writes the blob.
@@ -169,7 +169,7 @@ mod tests {
     use proptest::prelude::*;
 
     fn board() -> Dtb {
-        let mut dtb = Dtb::empty();
+        let mut dtb = Dtb::new();
         dtb.set("/", "compatible", b"raspberrypi,4-model-b\0brcm,bcm2711\0");
         dtb.set("/", "model", b"Raspberry Pi 4 Model B\0");
         dtb.set("/soc/mmc@7e300000", "non-removable", b"");
@@ -195,7 +195,7 @@ mod tests {
 
     #[test]
     fn overlays_name_what_they_need() {
-        let mut overlay = Dtb::empty();
+        let mut overlay = Dtb::new();
         overlay.set("/fragment@0/__overlay__", "status", b"okay\0");
         overlay.set("/__fixups__", "spi0", b"/fragment@0:target:0\0");
         assert!(overlay.is_overlay() && !board().is_overlay());

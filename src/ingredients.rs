@@ -9,8 +9,9 @@ use std::thread;
 use crate::config::RootfsFormat;
 use crate::digest::Sha256;
 use crate::disk::Trees;
-use crate::fetch::unpack::{self, Pick, UnpackError};
+use crate::fetch::unpack::{self, UnpackError};
 use crate::fetch::{Part, Parts};
+use crate::firmware::Pick;
 use crate::image::Formatted;
 use crate::image::ext4::{self, Ext4Error, Usage};
 use crate::image::extents::Extents;
@@ -18,7 +19,7 @@ use crate::kernel::{self, KernelError};
 use crate::plan::{Build, Plan, Rootfs, part};
 use crate::progress;
 use crate::source::Origin;
-use crate::store::{Derived, Output, Store, StoreError};
+use crate::store::{Derived, Output, Store, StoreError, StoredFile};
 use crate::substrate::elf::Allow;
 use crate::substrate::modules::{self, Wanted};
 use crate::substrate::rootfs::dir::{self, DirError, Owner};
@@ -28,8 +29,8 @@ use crate::substrate::rootfs::tar::{self, TarLayerError};
 use crate::substrate::rootfs::{self, Layer, RootfsError};
 use crate::substrate::settings::Settings;
 use crate::substrate::{self, Spec, SubstrateError, contents};
-use crate::track::{Ingredients, Member};
-use crate::tree::{FileTree, Kind, Node, TreePath};
+use crate::track::{self, Ingredients, Member, Members, TrackError};
+use crate::tree::{FileTree, TreePath};
 use crate::units::Bytes;
 
 /// Name of the packed initramfs in the store.
@@ -61,11 +62,9 @@ pub enum IngredientsError {
     /// A directory of the project cannot be used.
     #[error(transparent)]
     Directory(#[from] DirError),
-    /// The project would replace files of the boot chain.
-    #[error(
-        "`{0}` of the project stands in the way of the track's own files\n\nhint: rename it, or leave it out"
-    )]
-    Taken(TreePath),
+    /// The parts do not go together.
+    #[error(transparent)]
+    Track(#[from] TrackError),
     /// The initramfs cannot be made.
     #[error(transparent)]
     Substrate(#[from] SubstrateError),
@@ -78,18 +77,6 @@ pub enum IngredientsError {
     /// There is no room for temporary files.
     #[error("making a temporary directory")]
     Scratch(#[source] io::Error),
-}
-
-/// Checks that files of the project take no place that the track's own files need.
-fn check_free(selector: &FileTree, files: &FileTree) -> Result<(), IngredientsError> {
-    let is_dir = |node: &Node| matches!(node.kind, Kind::Dir);
-    let taken = |(path, node): &(&TreePath, &Node)| {
-        selector.get(path).is_some_and(|own| !(is_dir(own) && is_dir(node)))
-    };
-    match files.iter().find(taken) {
-        Some((path, _)) => Err(IngredientsError::Taken(path.clone())),
-        None => Ok(()),
-    }
 }
 
 /// What a build takes its parts from.
@@ -107,24 +94,22 @@ struct Kitchen<'a> {
 pub fn trees(plan: &Plan, build: &Build, store: &Store, parts: &Parts) -> Result<Trees, IngredientsError> {
     let kitchen = Kitchen { plan, build, store, parts };
     let members = kitchen.members()?;
-    let whole = |member: &Member| Extents::file(member.path.clone(), 0, member.size);
     let scratch = tempfile::tempdir().map_err(IngredientsError::Scratch)?;
+    let files = parts.one(part::FILES).map(|part| dir::read(&part.path, Owner::Root)).transpose()?;
+    let files = files.unwrap_or_default();
     let ingredients = Ingredients {
-        kernel: whole(&members[part::KERNEL]),
-        initramfs: whole(&kitchen.initramfs(&members[part::BUSYBOX])?),
+        kernel: members[part::KERNEL].content(),
+        initramfs: kitchen.initramfs(&members[part::BUSYBOX])?.content(),
         rootfs: plan.rootfs.as_ref().map(|rootfs| kitchen.rootfs(rootfs, scratch.path())).transpose()?,
         cmdline: &plan.kernel.cmdline,
-        secure_boot: plan.loader.secure_boot,
-        members: &|name| members[name].clone(),
+        choices: &plan.loader.choices,
+        files: &files,
+        members: &members,
     };
-    let slot = plan.track.slot(&ingredients);
-    let mut selector = plan.track.selector(&ingredients);
-    if let Some(files) = parts.one(part::SELECTOR) {
-        let files = dir::read(&files.path, Owner::Root)?;
-        check_free(&selector, &files)?;
-        selector.graft(&TreePath::root(), &files);
-    }
-    Ok(Trees { slot, selector, scratch: Some(scratch) })
+    let slot = plan.track.slot(&ingredients)?;
+    let selector = plan.track.selector(&ingredients)?;
+    let findings = plan.track.findings(&ingredients)?;
+    Ok(Trees { slot, selector, findings, scratch: Some(scratch) })
 }
 
 impl Kitchen<'_> {
@@ -132,22 +117,38 @@ impl Kitchen<'_> {
         self.parts.one(name).ok_or_else(|| IngredientsError::NoPart(name.to_owned()))
     }
 
-    /// The files that are taken out of packages one by one, by the names of their parts.
-    fn members(&self) -> Result<BTreeMap<&'static str, Member>, IngredientsError> {
-        let wanted = self.plan.track.members(self.plan.loader.secure_boot).into_iter();
-        wanted
-            .map(|(name, path)| {
-                let pick = Pick { path: &path, name };
-                Ok((name, member(&unpack::members(self.store, self.one(name)?, &[pick])?, name)?))
-            })
-            .collect()
+    /// All packages of a part, at least one.
+    fn all(&self, name: &str) -> Result<&[Part], IngredientsError> {
+        self.one(name).map(|_| self.parts.get(name))
+    }
+
+    /// The files that are taken out of parts one by one. Each part is read once.
+    fn members(&self) -> Result<Members, IngredientsError> {
+        let picks = self.plan.track.members(&self.plan.loader.choices);
+        let mut by_part: BTreeMap<&str, Vec<&Pick>> = BTreeMap::new();
+        for pick in &picks {
+            by_part.entry(&pick.part).or_default().push(pick);
+        }
+        let mut members = Members::default();
+        for (name, picks) in by_part {
+            let (whole, inside): (Vec<&Pick>, Vec<&Pick>) =
+                picks.into_iter().partition(|pick| pick.paths.is_empty());
+            for pick in whole {
+                let Part { path, pin } = self.one(name)?;
+                members.insert(&pick.name, Member { path: path.clone(), size: pin.size });
+            }
+            if !inside.is_empty() {
+                take(&mut members, &unpack::members(self.store, self.all(name)?, &inside)?, &inside);
+            }
+        }
+        Ok(members)
     }
 
     /// The initramfs: packed once for the same inputs, and kept in the store.
     fn initramfs(&self, busybox: &Member) -> Result<Member, IngredientsError> {
         let inputs = [part::KERNEL, part::BUSYBOX, part::PAYLOAD].map(|name| {
-            let sha256 = self.parts.one(name).map(|part| part.pin.sha256.to_string());
-            format!("{name} {}", sha256.unwrap_or_default())
+            let digests = self.parts.get(name).iter().map(|part| part.pin.sha256.to_string());
+            format!("{name} {}", digests.collect::<Vec<_>>().join(" "))
         });
         let spec = self.spec();
         let version = env!("CARGO_PKG_VERSION");
@@ -161,9 +162,9 @@ impl Kitchen<'_> {
     }
 
     fn pack(&self, spec: &Spec, busybox: &Member) -> Result<Extents, IngredientsError> {
-        let kernel = self.one(part::KERNEL)?;
-        let tree = tar::read(&unpack::deb(self.store, kernel)?.data.path, &kernel.pin.name)?;
-        let kernel = kernel::modules(self.store, kernel.pin.sha256, &tree)?;
+        let packages = self.all(part::KERNEL)?;
+        let digests: Vec<Sha256> = packages.iter().map(|part| part.pin.sha256).collect();
+        let kernel = kernel::modules(self.store, &digests, &self.unpack(packages)?)?;
         let payload = self.parts.one(part::PAYLOAD);
         let payload = payload.map(|part| dir::read(&part.path, Owner::Root)).transpose()?;
         let parts = substrate::Parts {
@@ -173,6 +174,15 @@ impl Kitchen<'_> {
             payload: payload.as_ref(),
         };
         Ok(substrate::initramfs(spec, &parts)?)
+    }
+
+    /// One tree of all files of `packages`.
+    fn unpack(&self, packages: &[Part]) -> Result<FileTree, IngredientsError> {
+        let mut tree = FileTree::new();
+        for (part, unpacked) in packages.iter().zip(unpack::debs(self.store, packages, JOBS)?) {
+            tree.graft(&TreePath::root(), &tar::read(&unpacked.data.path, &part.pin.name)?);
+        }
+        Ok(tree)
     }
 
     fn spec(&self) -> Spec {
@@ -204,6 +214,7 @@ impl Kitchen<'_> {
             dhcp: substrate.network,
             shell: substrate.shell,
             rootfs_init: rootfs.as_ref().map(|rootfs| rootfs.init.clone()),
+            numbers: track::numbers(self.plan.track),
         }
     }
 
@@ -267,6 +278,20 @@ impl Kitchen<'_> {
             return Ok(Layer::Dir { path: part.path.clone(), owner: Owner::Root });
         }
         Ok(Layer::Tar { path: unpack::tar(self.store, part)?.path, name: part.pin.name.clone() })
+    }
+}
+
+/// Notes what was taken out of a part.
+fn take(members: &mut Members, taken: &unpack::Taken, picks: &[&Pick]) {
+    let member = |file: &StoredFile| Member { path: file.path.clone(), size: file.size };
+    for pick in picks {
+        for (name, file) in taken.all(pick) {
+            if pick.is_many() {
+                members.insert_into(&pick.name, name, member(file));
+            } else {
+                members.insert(&pick.name, member(file));
+            }
+        }
     }
 }
 

@@ -34,14 +34,15 @@ pub enum KernelError {
     Keep(#[source] io::Error),
 }
 
-/// Finds the modules of an unpacked kernel package. Their index is made once for each package,
-/// which is known by its digest, and kept in the store.
+/// Finds the modules of a kernel, whose unpacked packages make one `tree`. Their index is made once
+/// for the same packages, which are known by their digests, and kept in the store.
 ///
 /// # Errors
-/// When the package has no modules, or one is damaged.
-pub fn modules(store: &Store, package: Sha256, tree: &FileTree) -> Result<Modules, KernelError> {
+/// When the packages have no modules, or one is damaged.
+pub fn modules(store: &Store, packages: &[Sha256], tree: &FileTree) -> Result<Modules, KernelError> {
     let files = ModuleDir::find(tree)?;
-    let key = Sha256::of(format!("{INDEX} {package}").as_bytes());
+    let packages: String = packages.iter().map(|package| format!(" {package}")).collect();
+    let key = Sha256::of(format!("{INDEX}{packages}").as_bytes());
     let kept = store.derived(key, |dir| {
         let bar = progress::spinner(format!("reading the modules of kernel {}", files.release));
         let index = Index::build(&files)?;

@@ -33,4 +33,5 @@ pub mod tool;
 pub mod track;
 pub mod tree;
 pub mod units;
+pub mod videocore;
 pub mod volume;

@@ -247,9 +247,11 @@ impl Pins {
         let text = |name: &str, components: &[String], arch: &str| {
             format!("{name}/{} for {arch}", components.join("+"))
         };
-        let asked = sources.debian.suites.iter().filter(|_| sources.need_debian());
-        let asked: Vec<String> =
-            asked.map(|suite| text(&suite.name, &suite.components, &sources.debian.arch)).collect();
+        let asked: Vec<String> = sources
+            .suites()
+            .iter()
+            .map(|suite| text(&suite.name, &suite.components, &sources.debian.arch))
+            .collect();
         let locked = self.suites.iter().map(|suite| text(&suite.name, &suite.components, &suite.arch));
         let locked: Vec<String> = locked.collect();
         (asked != locked).then(|| {
@@ -271,7 +273,7 @@ impl Pins {
 /// What `sources` ask, by role, as far as it is locked.
 pub fn requests(sources: &Sources) -> BTreeMap<String, String> {
     let locked = sources.wanted.iter().filter(|wanted| !matches!(wanted.origin, Origin::Path { .. }));
-    locked.map(|wanted| (wanted.name.clone(), wanted.origin.to_string())).collect()
+    locked.map(|wanted| (wanted.name.clone(), wanted.question())).collect()
 }
 
 #[cfg(test)]
@@ -281,13 +283,15 @@ mod tests {
 
     fn sources() -> Sources {
         let suite = Suite { name: "trixie".into(), components: vec!["main".into()], mirror: None };
-        let kernel =
-            Origin::Package { package: "linux-image-arm64".into(), follow: Some("linux-image-".into()) };
+        let kernel = Origin::Package {
+            package: "linux-image-arm64".into(),
+            follow: Some("linux-image-".into()),
+            with: Vec::new(),
+        };
         let tar = Origin::Url { url: "https://example.org/base.tar".into(), sha256: Sha256::of(b"tar") };
-        let wanted = |name: &str, origin| Wanted { name: name.into(), origin };
         Sources {
             debian: Debian { mirror: None, suites: vec![suite], arch: "arm64".into(), keyring: None },
-            wanted: vec![wanted("kernel", kernel), wanted("base", tar)],
+            wanted: vec![Wanted::new("kernel", kernel), Wanted::new("base", tar)],
         }
     }
 
@@ -392,11 +396,18 @@ sha256 = "{tar}"
         let hint = "\n\nhint: `factory fetch --update` resolves it anew";
         let text = out_of_date(|sources| {
             sources.wanted[0].origin =
-                Origin::Package { package: "linux-image-cloud-arm64".into(), follow: None };
+                Origin::Package { package: "linux-image-cloud-arm64".into(), follow: None, with: Vec::new() };
         });
         let expected = "the lock is out of date: `kernel` was `package linux-image-arm64, followed to \
                         linux-image-*`, and the project wants `package linux-image-cloud-arm64`";
         assert_eq!(text, format!("{expected}{hint}"));
+        let text = out_of_date(|sources| {
+            let suite = Suite { name: "forky".into(), components: vec!["main".into()], mirror: None };
+            sources.wanted[0].suite = Some(suite);
+        });
+        assert!(
+            text.contains("wants `package linux-image-arm64, followed to linux-image-* from forky/main`")
+        );
         let text = out_of_date(|sources| sources.debian.suites[0].components.push("contrib".into()));
         let expected = "the lock is out of date: it is of the suites `trixie/main for arm64`, and the \
                         project wants `trixie/main+contrib for arm64`";

@@ -39,6 +39,18 @@ pub struct Manifest {
     pub slot: SlotJson,
     /// Everything that came from outside.
     pub sources: Vec<Pin>,
+    /// Licences that go with parts of it, in every partition that the loader reads.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub licences: Vec<Licence>,
+}
+
+/// The licence of a part.
+#[derive(Clone, Debug, Serialize)]
+pub struct Licence {
+    /// What the part is for, as in the sources.
+    pub part: &'static str,
+    /// The file that holds it.
+    pub file: &'static str,
 }
 
 /// The image file.
@@ -77,11 +89,16 @@ fn partitions(table: &PartitionTable) -> Vec<Partition> {
         number: entry.number,
         role: entry.role.map(|role| role.to_string()).unwrap_or_default(),
         name: entry.name.clone(),
-        id: entry.id.to_string(),
+        id: table.partuuid(entry),
         start: entry.offset().0,
         size: entry.size().0,
     };
     table.entries.iter().map(row).collect()
+}
+
+fn licences(plan: &Plan) -> Vec<Licence> {
+    let licences = plan.track.licences(&plan.loader.choices).into_iter();
+    licences.map(|(part, file)| Licence { part, file }).collect()
 }
 
 impl Manifest {
@@ -105,11 +122,12 @@ impl Manifest {
                 file: path.file_name().unwrap_or_default().to_string_lossy().into_owned(),
                 size: disk.table.disk.0,
                 mapped: written.mapped.iter().map(|range| range.end - range.start).sum(),
-                disk: disk.table.id.to_string(),
+                disk: disk.table.disk_id(),
             },
             partitions: partitions(&disk.table),
             slot: disk.slot.clone().with(&written.digests),
             sources: parts.iter().map(|part| part.pin.clone()).collect(),
+            licences: licences(plan),
         }
     }
 

@@ -7,13 +7,14 @@ use std::path::PathBuf;
 
 use serde::Serialize;
 
-use crate::config::{self, Config, ConfigError, KernelSource, RootfsFormat, Size};
+use crate::config::{self, BoardConfig, Config, ConfigError, KernelSource, RootfsFormat, Size};
+use crate::firmware::{Part, upstream};
 use crate::identity::BuildId;
 use crate::lock::{Pin, Pins};
 use crate::source::{Debian, Origin, PathKind, Sources, Suite, Wanted};
 use crate::substrate::{self, initramfs::Compression};
 use crate::suggest;
-use crate::track::{self, Track};
+use crate::track::{self, Choices, Track, TrackError, rpi};
 
 /// Suite of the archive that parts are taken from when the project names none.
 const SUITE: &str = "trixie";
@@ -29,6 +30,8 @@ pub struct Request {
     pub project: PathBuf,
     /// `--track`
     pub track: Option<String>,
+    /// `--board`, instead of the project's.
+    pub boards: Vec<String>,
 }
 
 /// All decisions of a build.
@@ -126,11 +129,12 @@ pub struct Rootfs {
 }
 
 /// Decisions about the loader.
-#[derive(Clone, Copy, Debug, Serialize)]
+#[derive(Clone, Debug, Serialize)]
 pub struct Loader {
-    /// Boot through signed parts only.
-    pub secure_boot: bool,
-    /// Whether files of the project go onto the partition that is read first.
+    /// What the project chooses about its track.
+    #[serde(flatten)]
+    pub choices: Choices,
+    /// Whether files of the project go onto the partitions that the loader reads.
     pub files: bool,
 }
 
@@ -142,8 +146,8 @@ pub mod part {
     pub const BUSYBOX: &str = "busybox";
     /// The project's payload directory.
     pub const PAYLOAD: &str = "payload";
-    /// The project's files for the selector partition.
-    pub const SELECTOR: &str = "selector";
+    /// The project's files for the partitions that the loader reads.
+    pub const FILES: &str = "files";
 
     /// Layer `number` of the rootfs, from 1.
     pub fn layer(number: usize) -> String {
@@ -174,6 +178,12 @@ pub enum PlanError {
         /// A way out.
         hint: String,
     },
+    /// Boards are named on a track that has none.
+    #[error("track `{0}` has no boards to choose from\n\nhint: leave `--board` and `image.boards` out")]
+    NoBoards(&'static str),
+    /// Something is chosen about the track that cannot be.
+    #[error(transparent)]
+    Track(#[from] TrackError),
     /// The loader could not pass the command line on.
     #[error(
         "the kernel command line has {length} bytes, but this track's loader passes on {most} at the most\n\nhint: shorten `kernel.cmdline`"
@@ -202,12 +212,18 @@ pub fn load(request: &Request) -> Result<Plan, PlanError> {
     }
     let file = project.join(config::FILE);
     let has_file = file.exists();
-    let config = if has_file { Config::read(&file)? } else { Config::default() };
+    let mut config = if has_file { Config::read(&file)? } else { Config::default() };
     let track = find_track(request.track.as_deref().or(config.image.track.as_deref()))?;
     let epoch = std::env::var("SOURCE_DATE_EPOCH").ok().filter(|text| !text.is_empty());
     let source_date_epoch = epoch.map(|text| text.parse().map_err(|_| PlanError::Epoch(text))).transpose()?;
-    let mut plan = decide(config, track);
+    if !request.boards.is_empty() {
+        config.image.boards = Some(request.boards.clone());
+    }
+    let from_environment = std::env::var(upstream::VARIABLE).ok().filter(|text| !text.is_empty());
+    config.rpi.upstream = config.rpi.upstream.or(from_environment);
+    let mut plan = decide(config, track)?;
     check_command_line(&plan)?;
+    check_boards(&plan)?;
     plan.sources.resolve_paths(project);
     Ok(Plan { project: project.to_owned(), has_file, source_date_epoch, ..plan })
 }
@@ -215,6 +231,14 @@ pub fn load(request: &Request) -> Result<Plan, PlanError> {
 fn check_command_line(plan: &Plan) -> Result<(), PlanError> {
     let (length, most) = (plan.kernel.cmdline.len(), plan.track.cmdline_limit());
     if length > most { Err(PlanError::CommandLine { length, most }) } else { Ok(()) }
+}
+
+fn check_boards(plan: &Plan) -> Result<(), PlanError> {
+    let rpi = &plan.loader.choices.rpi;
+    if plan.track.name() != rpi::Rpi.name() {
+        return if rpi.boards.is_empty() { Ok(()) } else { Err(PlanError::NoBoards(plan.track.name())) };
+    }
+    rpi.check().map_err(|error| PlanError::Track(error.into()))
 }
 
 fn find_track(name: Option<&str>) -> Result<&'static dyn Track, PlanError> {
@@ -231,12 +255,12 @@ fn find_track(name: Option<&str>) -> Result<&'static dyn Track, PlanError> {
 }
 
 /// Fills in every default. Pure.
-fn decide(config: Config, track: &'static dyn Track) -> Plan {
+fn decide(config: Config, track: &'static dyn Track) -> Result<Plan, PlanError> {
     let name = config.image.name.as_ref().map_or("factory", |name| &name.0).to_owned();
-    let secure_boot = config.generic.secure_boot.unwrap_or(false);
+    let choices = choices(&config);
     let bare = config.rootfs.layer.is_empty();
-    let package = config.kernel.package.clone().unwrap_or_else(|| track.kernel().package);
-    Plan {
+    let kernel = kernel_part(&config.kernel, track);
+    Ok(Plan {
         project: PathBuf::new(),
         has_file: false,
         track,
@@ -249,8 +273,8 @@ fn decide(config: Config, track: &'static dyn Track) -> Plan {
         },
         kernel: Kernel {
             source: config.kernel.source.unwrap_or(KernelSource::Debian),
-            package: package.clone(),
-            cmdline: command_line(&config.kernel),
+            package: kernel.package.clone(),
+            cmdline: command_line(track, &config.kernel),
         },
         substrate: Substrate {
             modules: config.substrate.modules.clone(),
@@ -265,16 +289,54 @@ fn decide(config: Config, track: &'static dyn Track) -> Plan {
             layers: config.rootfs.layer.len(),
         }),
         allow_missing: config.rootfs.allow_missing.clone(),
-        loader: Loader { secure_boot, files: config.generic.esp.is_some() },
-        sources: sources(config, track, package, secure_boot),
+        loader: Loader { files: files(&config, track).is_some(), choices: choices.clone() },
+        sources: sources(config, track, &kernel, &choices)?,
         source_date_epoch: None,
         name,
+    })
+}
+
+/// The track's kernel, or the project's. A package of the project's own choice is looked for in the
+/// project's suites, unless it names another.
+fn kernel_part(kernel: &config::Kernel, track: &dyn Track) -> Part {
+    let part = track.kernel();
+    match (&kernel.package, &kernel.suite) {
+        (None, None) => part,
+        (package, suite) => {
+            let package = package.clone().unwrap_or(part.package);
+            Part { package, suite: suite.clone(), component: None, ..part }
+        }
     }
 }
 
-/// A panic reboots, so that the tries of a slot under trial count down.
-fn command_line(kernel: &config::Kernel) -> String {
-    let mut words = vec!["panic=10".to_owned()];
+fn choices(config: &Config) -> Choices {
+    let rpi = &config.rpi;
+    Choices {
+        secure_boot: config.generic.secure_boot.unwrap_or(false),
+        rpi: rpi::Options {
+            boards: config.image.boards.clone().unwrap_or_default(),
+            firmware: rpi.firmware.unwrap_or_default(),
+            upstream: rpi.upstream.clone(),
+            no_uart: !rpi.uart.unwrap_or(true),
+            all: BoardConfig {
+                config: rpi.config.clone(),
+                overlays: rpi.overlays.clone(),
+                params: rpi.params.clone(),
+            },
+            boards_config: rpi.board.clone(),
+        },
+    }
+}
+
+/// The directory of files for the partitions that the track's loader reads.
+fn files(config: &Config, track: &dyn Track) -> Option<PathBuf> {
+    let of_track =
+        [(track::generic::Generic.name(), &config.generic.esp), (rpi::Rpi.name(), &config.rpi.files)];
+    of_track.into_iter().find(|(name, _)| *name == track.name()).and_then(|(_, path)| path.clone())
+}
+
+fn command_line(track: &dyn Track, kernel: &config::Kernel) -> String {
+    let mut words = vec![track.cmdline().to_owned()];
     words.extend(kernel.console.iter().map(|console| format!("console={}", console.0)));
     words.extend(kernel.cmdline.iter().map(|words| words.0.clone()));
     words.join(" ")
@@ -292,25 +354,29 @@ fn origin(layer: config::Layer) -> Option<Origin> {
     }
 }
 
-fn sources(config: Config, track: &dyn Track, kernel: String, secure_boot: bool) -> Sources {
+fn sources(
+    config: Config,
+    track: &dyn Track,
+    kernel: &Part,
+    choices: &Choices,
+) -> Result<Sources, TrackError> {
+    let files = files(&config, track);
     let debian = config.sources.debian;
     let components = debian.components.unwrap_or_else(|| vec!["main".to_owned()]);
     let suites = debian.suites.unwrap_or_else(|| vec![SUITE.to_owned()]);
-    let mut wanted = track.wanted(&kernel, secure_boot);
-    let directories = [(part::PAYLOAD, config.substrate.payload), (part::SELECTOR, config.generic.esp)];
+    let mut wanted = track.wanted(kernel, choices)?;
+    let directories = [(part::PAYLOAD, config.substrate.payload), (part::FILES, files)];
     for (name, path) in directories {
         let origin = |path| Origin::Path { path, kind: PathKind::Directory };
-        wanted.extend(path.map(|path| Wanted { name: name.to_owned(), origin: origin(path) }));
+        wanted.extend(path.map(|path| Wanted::new(name, origin(path))));
     }
     let layers = (1..).zip(config.rootfs.layer);
     wanted
-        .extend(layers.filter_map(|(number, layer)| {
-            Some(Wanted { name: part::layer(number), origin: origin(layer)? })
-        }));
+        .extend(layers.filter_map(|(number, layer)| Some(Wanted::new(part::layer(number), origin(layer)?))));
     let suites =
         suites.into_iter().map(|name| Suite { name, components: components.clone(), mirror: None }).collect();
     let debian = Debian { mirror: debian.mirror, suites, arch: ARCH.to_owned(), keyring: debian.keyring };
-    Sources { debian, wanted }
+    Ok(Sources { debian, wanted })
 }
 
 impl Plan {

@@ -54,6 +54,8 @@ pub const SETPRIV: Tool = Tool { program: "setpriv", package: "util-linux" };
 pub const MKSQUASHFS: Tool = Tool { program: "mksquashfs", package: "squashfs-tools" };
 /// Runs a program as the root of a user namespace of its own.
 pub const UNSHARE: Tool = Tool { program: "unshare", package: "util-linux" };
+/// Tells how APT of this machine is configured.
+pub const APT_CONFIG: Tool = Tool { program: "apt-config", package: "apt" };
 
 impl Tool {
     /// Path of the program.

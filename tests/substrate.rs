@@ -192,6 +192,7 @@ fn sample_settings() -> Settings {
         dhcp: true,
         shell: true,
         rootfs_init: None,
+        numbers: None,
     }
 }
 

@@ -12,8 +12,8 @@ const LONGEST_FILE: usize = 600;
 const LAYERS: &[&[&str]] = &[
     &["units", "interrupt", "parallel", "progress", "suggest", "digest", "files", "tool"],
     &["tree", "image"],
-    &["archive", "board", "dtb", "firmware", "identity", "slot", "volume"],
-    &["source", "lock", "store", "substrate"],
+    &["archive", "board", "dtb", "identity", "slot", "videocore", "volume"],
+    &["source", "firmware", "lock", "store", "substrate"],
     &["config", "plan", "track"],
     &["fetch", "kernel", "disk", "manifest", "emulate", "inspect"],
     &["ingredients"],

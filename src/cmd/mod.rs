@@ -79,7 +79,8 @@ fn describe(error: &anyhow::Error) -> String {
 
 impl From<&cli::Project> for planning::Request {
     fn from(project: &cli::Project) -> Self {
-        planning::Request { project: project.project.clone(), track: project.track.clone() }
+        let cli::Project { project, track, boards } = project;
+        planning::Request { project: project.clone(), track: track.clone(), boards: boards.clone() }
     }
 }
 

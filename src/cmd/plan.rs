@@ -8,8 +8,8 @@ use serde::Serialize;
 use crate::cli;
 use crate::config::RootfsFormat;
 use crate::lock::{Lock, Pins};
-use crate::plan::{self, Plan};
-use crate::source::Origin;
+use crate::plan::{self, Plan, part};
+use crate::source::{Origin, Wanted};
 use crate::substrate::contents;
 use crate::substrate::initramfs::Compression;
 use crate::substrate::modules::parse_list;
@@ -54,12 +54,18 @@ fn describe(plan: &Plan, pins: Option<&Pins>) -> String {
     line("modules", &modules(plan));
     line("initramfs", &initramfs(plan));
     line("rootfs", &rootfs(plan));
-    line("secure boot", if plan.loader.secure_boot { "yes" } else { "no" });
-    for suite in &plan.sources.debian.suites {
+    line("secure boot", if plan.loader.choices.secure_boot { "yes" } else { "no" });
+    for suite in plan.sources.suites() {
         line("suite", &format!("{} {}", suite.name, suite.components.join(" ")));
     }
     for wanted in &plan.sources.wanted {
-        line("part", &format!("{}: {}{}", wanted.name, origin(&wanted.origin), pinned(&wanted.name, pins)));
+        let origin = origin(&wanted.origin) + &from(wanted);
+        line("part", &format!("{}: {origin}{}", wanted.name, pinned(&wanted.name, pins)));
+    }
+    let kernel = pins.and_then(|pins| pins.pins.iter().find(|pin| pin.wanted == part::KERNEL));
+    let version = kernel.and_then(|pin| pin.version.as_deref());
+    for note in plan.track.notes(&plan.loader.choices, version) {
+        line("note", &note);
     }
     text
 }
@@ -67,6 +73,7 @@ fn describe(plan: &Plan, pins: Option<&Pins>) -> String {
 const fn format_name(format: Format) -> &'static str {
     match format {
         Format::Fat => "FAT",
+        Format::Fat32 => "FAT32",
         Format::Ext4 => "ext4",
     }
 }
@@ -110,6 +117,11 @@ fn origin(origin: &Origin) -> String {
         Origin::Url { url, .. } => url.clone(),
         Origin::Path { path, .. } => path.display().to_string(),
     }
+}
+
+/// The suite of a part that has its own.
+fn from(wanted: &Wanted) -> String {
+    wanted.suite.as_ref().map_or_else(String::new, |suite| format!(" from {suite}"))
 }
 
 fn pinned(wanted: &str, pins: Option<&Pins>) -> String {

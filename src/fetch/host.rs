@@ -9,6 +9,7 @@ use super::http::Patience;
 use crate::source::Debian;
 use crate::source::apt::{self, SignedBy};
 use crate::source::signature::Keyring;
+use crate::tool;
 
 /// The keys of Debian's archive, as Debian's package of them ships them.
 const DEBIAN_KEYRING: &str = "usr/share/keyrings/debian-archive-keyring.gpg";
@@ -25,6 +26,8 @@ pub struct Host {
     /// Whether a suite must be of today: unless `FACTORY_DEBIAN_CHECK_VALID_UNTIL` is `no`, as
     /// snapshots of the past need it.
     pub check_valid_until: bool,
+    /// Whether APT of this machine looks at that; asked only when its archive is used.
+    pub apt_checks_valid_until: fn() -> bool,
     /// The time, in seconds since 1970. It only decides whether to trust.
     pub now: i64,
     /// How patient downloads are. `FACTORY_HTTP_TIMEOUT` (seconds) and `FACTORY_HTTP_TRIES`
@@ -57,6 +60,7 @@ impl Host {
             mirror: variable("FACTORY_DEBIAN_MIRROR"),
             keyring: variable("FACTORY_DEBIAN_KEYRING").map(PathBuf::from),
             check_valid_until: variable("FACTORY_DEBIAN_CHECK_VALID_UNTIL").is_none_or(|text| text != "no"),
+            apt_checks_valid_until,
             now: i64::try_from(now).unwrap_or(i64::MAX),
             patience,
         }
@@ -75,10 +79,12 @@ impl Host {
         let is_named = debian.mirror.is_some() || self.mirror.is_some();
         let entry = if is_named { None } else { apt::host_archive(&self.root) };
         let trusted = entry.as_ref().and_then(|entry| entry.signed_by.clone());
+        let apt_checks =
+            |entry: apt::Entry| entry.check_valid_until.unwrap_or_else(self.apt_checks_valid_until);
         Ok(Archive {
             url: self.mirror(debian)?,
             keyring: self.keyring(debian, trusted)?,
-            check_valid_until: self.check_valid_until && entry.is_none_or(|entry| entry.check_valid_until),
+            check_valid_until: self.check_valid_until && entry.is_none_or(apt_checks),
         })
     }
 
@@ -99,6 +105,12 @@ impl Host {
             }
         }
     }
+}
+
+/// What APT's configuration says; without APT, what its default is.
+fn apt_checks_valid_until() -> bool {
+    let answer = tool::APT_CONFIG.run(&["dump", "--format", apt::DUMP_FORMAT, apt::CHECK_VALID_UNTIL]);
+    answer.map_or(true, |output| apt::checks_valid_until(&String::from_utf8_lossy(&output.stdout)))
 }
 
 fn read_keyring(path: PathBuf) -> Result<Keyring, FetchError> {

@@ -22,7 +22,7 @@ use std::sync::OnceLock;
 use crate::digest::Sha256;
 use crate::lock::{self, Location, Pin, Pins};
 use crate::parallel;
-use crate::source::{Debian, Origin, PathKind, Sources, Wanted};
+use crate::source::{Origin, PathKind, Sources, Wanted};
 use crate::store::Store;
 use debian::Resolver;
 pub use error::FetchError;
@@ -230,7 +230,7 @@ impl Fetch<'_> {
         match &pin.location {
             Location::Url { url } => Ok(url.clone()),
             Location::Pool { suite, pool } => {
-                let mirror = self.mirror(&self.sources.debian, suite)?;
+                let mirror = self.mirror(suite)?;
                 Ok(format!("{mirror}/{}", pool.replace('%', "%25")))
             }
             // Paths are never looked for in the store.
@@ -238,11 +238,11 @@ impl Fetch<'_> {
         }
     }
 
-    fn mirror(&self, debian: &Debian, suite: &str) -> Result<String, FetchError> {
-        let named = debian.suites.iter().find(|named| named.name == suite);
-        match named.and_then(|named| named.mirror.clone()) {
+    fn mirror(&self, suite: &str) -> Result<String, FetchError> {
+        let suites = self.sources.suites();
+        match suites.into_iter().find(|named| named.name == suite).and_then(|named| named.mirror) {
             Some(mirror) => Ok(mirror.trim_end_matches('/').to_owned()),
-            None => self.host.mirror(debian),
+            None => self.host.mirror(&self.sources.debian),
         }
     }
 }

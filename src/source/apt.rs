@@ -15,8 +15,9 @@ pub struct Entry {
     pub components: Vec<String>,
     /// The keys that may sign.
     pub signed_by: Option<SignedBy>,
-    /// Whether the time up to which a suite is valid is looked at.
-    pub check_valid_until: bool,
+    /// Whether the time up to which a suite is valid is looked at; `None` leaves it to the
+    /// configuration.
+    pub check_valid_until: Option<bool>,
 }
 
 /// The keys that may sign an archive's suites.
@@ -100,12 +101,12 @@ fn parse_list_line(line: &str) -> Option<Entry> {
         suites: vec![suite],
         components: words.collect(),
         signed_by: None,
-        check_valid_until: true,
+        check_valid_until: None,
     };
     for (name, value) in options.split_whitespace().filter_map(|option| option.split_once('=')) {
         match name.to_ascii_lowercase().as_str() {
             "signed-by" => entry.signed_by = signed_by(value),
-            "check-valid-until" => entry.check_valid_until = !is_no(value),
+            "check-valid-until" => entry.check_valid_until = Some(!is_no(value)),
             _ => {}
         }
     }
@@ -121,8 +122,7 @@ struct Draft {
 
 impl Draft {
     fn new() -> Self {
-        let entry = Entry { check_valid_until: true, ..Entry::default() };
-        Draft { entry, is_enabled: true, is_binary: false }
+        Draft { entry: Entry::default(), is_enabled: true, is_binary: false }
     }
 
     fn set(&mut self, field: &str, value: &str) {
@@ -134,7 +134,7 @@ impl Draft {
             "components" => self.entry.components = words(),
             "signed-by" => self.entry.signed_by = signed_by(value),
             "enabled" => self.is_enabled = !is_no(value),
-            "check-valid-until" => self.entry.check_valid_until = !is_no(value),
+            "check-valid-until" => self.entry.check_valid_until = Some(!is_no(value)),
             _ => {}
         }
     }
@@ -153,6 +153,19 @@ fn parse_sources(text: &str) -> Vec<Entry> {
     });
     // APT refuses a damaged file as a whole.
     parsed.map_or_else(|_| Vec::new(), |()| entries)
+}
+
+/// The argument of `apt-config dump --format` for which [`checks_valid_until`] reads the answer.
+pub const DUMP_FORMAT: &str = "%f=%v%n";
+/// The setting that [`checks_valid_until`] is about.
+pub const CHECK_VALID_UNTIL: &str = "Acquire::Check-Valid-Until";
+
+/// Whether APT looks at the time up to which a suite is valid: what `dump`, an answer of `apt-config`,
+/// says last, else yes (apt.conf(5)).
+pub fn checks_valid_until(dump: &str) -> bool {
+    let settings = dump.lines().filter_map(|line| line.split_once('='));
+    let mut values = settings.filter(|(name, _)| name.eq_ignore_ascii_case(CHECK_VALID_UNTIL));
+    values.next_back().is_none_or(|(_, value)| !is_no(value))
 }
 
 fn is_no(value: &str) -> bool {
@@ -201,7 +214,7 @@ mod tests {
         assert_eq!(entry.uri(), Some("http://a.example/debian"));
         let files = ["/usr/a.gpg", "/usr/b.gpg"].map(PathBuf::from).to_vec();
         assert_eq!(entry.signed_by, Some(SignedBy::Files(files)));
-        assert!(!entry.check_valid_until);
+        assert_eq!(entry.check_valid_until, Some(false));
     }
 
     #[test]
@@ -213,7 +226,7 @@ mod tests {
         let entry = host_archive(root.path()).unwrap();
         assert_eq!(entry.uri(), Some("https://b.example/debian"));
         assert_eq!(entry.signed_by, Some(SignedBy::Files(vec!["/k.gpg".into()])));
-        assert!(entry.check_valid_until);
+        assert_eq!(entry.check_valid_until, None);
     }
 
     #[test]
@@ -223,6 +236,15 @@ mod tests {
         let root = host(&[OS_RELEASE, ("etc/apt/sources.list.d/a.sources", text)]);
         let keys = "-----BEGIN PGP PUBLIC KEY BLOCK-----\n\nmQGN\n-----END PGP PUBLIC KEY BLOCK-----";
         assert_eq!(host_archive(root.path()).unwrap().signed_by, Some(SignedBy::Keys(keys.into())));
+    }
+
+    #[test]
+    fn the_configuration_may_switch_the_check_off() {
+        assert!(checks_valid_until(""));
+        assert!(checks_valid_until("Acquire::Check-Valid-Until=true\n"));
+        assert!(checks_valid_until("Acquire::Check-Valid-Until=\nAcquire::Other=false\n"));
+        assert!(!checks_valid_until("Acquire::Check-Valid-Until=false\n"));
+        assert!(!checks_valid_until("acquire::check-valid-until=yes\nAcquire::Check-Valid-Until=0\n"));
     }
 
     #[test]

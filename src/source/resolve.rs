@@ -93,15 +93,44 @@ impl Universe {
     }
 
     fn step<'a>(&'a self, package: &'a Package, prefix: &str) -> Result<Option<&'a Package>, ResolveError> {
-        let Some(group) =
-            package.groups().find(|group| group.iter().any(|relation| relation.name.starts_with(prefix)))
-        else {
-            return Ok(None);
-        };
-        let wanted: Vec<Relation> =
-            group.into_iter().filter(|relation| relation.name.starts_with(prefix)).collect();
-        let number = self.candidates(&wanted).next().ok_or_else(|| unsatisfied(package, &wanted))?;
-        Ok(Some(&self.packages[number]))
+        self.dependencies(package, |name| name.starts_with(prefix)).next().transpose()
+    }
+
+    /// What `package` depends on directly, of packages whose names start with one of `prefixes`: in
+    /// the versions and the order in which it names them.
+    ///
+    /// # Errors
+    /// When no suite has such a version.
+    pub fn along<'a>(
+        &'a self,
+        package: &'a Package,
+        prefixes: &[String],
+    ) -> Result<Vec<&'a Package>, ResolveError> {
+        let is_wanted = |name: &str| prefixes.iter().any(|prefix| name.starts_with(prefix));
+        let mut along: Vec<&Package> = Vec::new();
+        for found in self.dependencies(package, is_wanted) {
+            let found = found?;
+            if found.name != package.name && !along.iter().any(|other| other.name == found.name) {
+                along.push(found);
+            }
+        }
+        Ok(along)
+    }
+
+    /// The best that meets each dependency of `package`, of those that name what is wanted.
+    fn dependencies<'a>(
+        &'a self,
+        package: &'a Package,
+        is_wanted: impl Fn(&str) -> bool,
+    ) -> impl Iterator<Item = Result<&'a Package, ResolveError>> {
+        let groups = package.groups().map(move |mut group| {
+            group.retain(|relation| is_wanted(relation.name));
+            group
+        });
+        groups.filter(|group| !group.is_empty()).map(move |group| {
+            let number = self.candidates(&group).next().ok_or_else(|| unsatisfied(package, &group))?;
+            Ok(&self.packages[number])
+        })
     }
 
     /// `names`, with the essential packages when those are wanted, and all that they depend on;
@@ -313,6 +342,34 @@ mod tests {
             "package `linux-image-arm64` does not depend on a package whose name starts with `grub-`\n\nhint: \
              name a package that does, or one whose own name starts so"
         );
+    }
+
+    #[test]
+    fn a_split_package_brings_its_pieces_in_the_versions_that_it_names() {
+        let depends = "Depends: linux-binary-7 (= 7-1), linux-base (>= 4), linux-base-7 (= 7-1) | none, \
+                       linux-base-7, kmod";
+        let universe = universe(&[
+            ("linux-image-7", "7-1", depends),
+            ("linux-image-8", "8-1", "Depends: linux-base-8 (= 8-1)"),
+            ("linux-base-7", "7-2", ""),
+            ("linux-base-7", "7-1", ""),
+            ("linux-base", "4.1", ""),
+            ("linux-binary-7", "7-1", ""),
+            ("kmod", "1", ""),
+        ]);
+        let along = |name: &str, prefixes: &[&str]| {
+            let prefixes: Vec<String> = prefixes.iter().map(ToString::to_string).collect();
+            let package = universe.newest(name).unwrap();
+            let found = universe.along(package, &prefixes).map_err(|error| error.to_string())?;
+            let shown = found.iter().map(|package| format!("{}={}", package.name, package.version));
+            Ok::<_, String>(shown.collect::<Vec<_>>())
+        };
+        let all = ["linux-base-", "linux-binary-", "linux-modules-"];
+        assert_eq!(along("linux-image-7", &all).unwrap(), ["linux-binary-7=7-1", "linux-base-7=7-1"]);
+        assert!(along("linux-image-7", &["linux-modules-"]).unwrap().is_empty());
+        assert!(along("linux-image-7", &[]).unwrap().is_empty());
+        let error = along("linux-image-8", &all).unwrap_err();
+        assert!(error.starts_with("package `linux-image-8` depends on `linux-base-8 (= 8-1)`"), "{error}");
     }
 
     #[test]

@@ -17,6 +17,19 @@ pub struct Settings {
     pub shell: bool,
     /// First program of the slot's root file system; without one, the initramfs is the system.
     pub rootfs_init: Option<String>,
+    /// Numbers of partitions, where the table has no names to find them by.
+    pub numbers: Option<Numbers>,
+}
+
+/// Numbers of partitions in the table, from 1.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Numbers {
+    /// Slot A.
+    pub a: u32,
+    /// Slot B.
+    pub b: u32,
+    /// What is kept across updates.
+    pub data: u32,
 }
 
 /// Why a setting cannot be passed on.
@@ -52,7 +65,10 @@ impl Settings {
         if self.build.contains('/') {
             return Err(SettingsError { what: "build id", value: self.build.clone() });
         }
-        Ok(format!(
+        let numbers = self.numbers.map(|Numbers { a, b, data }| {
+            format!("PARTITION_A={a}\nPARTITION_B={b}\nPARTITION_DATA={data}\n")
+        });
+        let config = format!(
             "TRACK={}\nVERSION={}\nBUILD={}\nHOSTNAME={}\nNETWORK={}\nSHELL={}\nROOTFS={}\nINIT={}\n",
             self.track,
             self.version,
@@ -62,7 +78,8 @@ impl Settings {
             yes(self.shell),
             yes(init.is_some()),
             init.unwrap_or_default(),
-        ))
+        );
+        Ok(config + &numbers.unwrap_or_default())
     }
 }
 
@@ -88,6 +105,7 @@ pub(crate) mod tests {
             dhcp: true,
             shell: false,
             rootfs_init: None,
+            numbers: None,
         }
     }
 
@@ -100,6 +118,10 @@ pub(crate) mod tests {
         let settings = Settings { rootfs_init: Some("/sbin/init".into()), dhcp: false, ..sample() };
         assert!(
             settings.encode().unwrap().ends_with("NETWORK=none\nSHELL=no\nROOTFS=yes\nINIT=/sbin/init\n")
+        );
+        let settings = Settings { numbers: Some(Numbers { a: 2, b: 3, data: 4 }), ..sample() };
+        assert!(
+            settings.encode().unwrap().ends_with("INIT=\nPARTITION_A=2\nPARTITION_B=3\nPARTITION_DATA=4\n")
         );
     }
 

@@ -12,12 +12,12 @@ use std::sync::LazyLock;
 
 use bootenv::{Slot, grub};
 
-use super::{Format, Ingredients, Member, Partition, Track};
-use crate::firmware::{self, Part, Parts};
+use super::{Choices, Format, Ingredients, Partition, Track, TrackError};
+use crate::firmware::{self, Part, Parts, Pick};
 use crate::image::extents::Extents;
 use crate::image::layout::{PartitionType, Role, Scheme};
 use crate::plan::part;
-use crate::source::{Origin, Wanted};
+use crate::source::Wanted;
 use crate::tree::FileTree;
 use crate::units::Bytes;
 
@@ -49,6 +49,7 @@ const PARTITIONS: [Partition; 4] = [
         format: Format::Fat,
         label: "ESP",
         least: Bytes::mib(64),
+        most: None,
     },
     system(Slot::A, "system-a"),
     system(Slot::B, "system-b"),
@@ -59,6 +60,7 @@ const PARTITIONS: [Partition; 4] = [
         format: Format::Ext4,
         label: "data",
         least: Bytes::mib(256),
+        most: None,
     },
 ];
 
@@ -70,6 +72,7 @@ const fn system(slot: Slot, name: &'static str) -> Partition {
         format: Format::Ext4,
         label: "system",
         least: Bytes::mib(64),
+        most: None,
     }
 }
 
@@ -95,23 +98,24 @@ impl Track for Generic {
         PARTS[part::KERNEL].clone()
     }
 
-    fn wanted(&self, kernel: &str, secure_boot: bool) -> Vec<Wanted> {
-        let package = |name: &str, package: &str, follow: Option<String>| Wanted {
-            name: name.to_owned(),
-            origin: Origin::Package { package: package.to_owned(), follow },
-        };
-        let mut wanted = vec![package(part::KERNEL, kernel, self.kernel().follow)];
-        let plain = [part::BUSYBOX].iter().chain(loaders(secure_boot));
-        wanted.extend(plain.map(|name| package(name, &PARTS[*name].package, None)));
-        wanted
+    fn wanted(&self, kernel: &Part, choices: &Choices) -> Result<Vec<Wanted>, TrackError> {
+        let others = [part::BUSYBOX].iter().chain(loaders(choices.secure_boot));
+        let others = others.map(|name| PARTS[*name].wanted(name));
+        Ok([kernel.wanted(part::KERNEL)].into_iter().chain(others).collect())
     }
 
-    fn members(&self, secure_boot: bool) -> Vec<(&'static str, String)> {
-        let names = [part::KERNEL, part::BUSYBOX].into_iter().chain(loaders(secure_boot).iter().copied());
-        names.map(|name| (name, PARTS[name].member.clone())).collect()
+    fn members(&self, choices: &Choices) -> Vec<Pick> {
+        let loaders = loaders(choices.secure_boot).iter().copied();
+        let names = [part::KERNEL, part::BUSYBOX].into_iter().chain(loaders);
+        names.flat_map(|name| PARTS[name].picks(name)).collect()
     }
 
-    fn slot(&self, ingredients: &Ingredients<'_>) -> FileTree {
+    /// A panic reboots, so that the tries of a slot under trial count down.
+    fn cmdline(&self) -> &'static str {
+        "panic=10"
+    }
+
+    fn slot(&self, ingredients: &Ingredients<'_>) -> Result<FileTree, TrackError> {
         let mut tree = FileTree::new();
         tree.file(grub::KERNEL, 0o644, ingredients.kernel.clone());
         tree.file(grub::INITRAMFS, 0o644, ingredients.initramfs.clone());
@@ -120,21 +124,21 @@ impl Track for Generic {
         if let Some((name, content)) = &ingredients.rootfs {
             tree.file(name, 0o644, content.clone());
         }
-        tree
+        Ok(tree)
     }
 
-    fn selector(&self, ingredients: &Ingredients<'_>) -> FileTree {
+    fn selector(&self, ingredients: &Ingredients<'_>) -> Result<FileTree, TrackError> {
         let mut tree = FileTree::new();
-        for (name, path) in loaders(ingredients.secure_boot).iter().zip([LOADER, SHIM_LOADS]) {
-            let Member { path: file, size } = (ingredients.members)(name);
-            tree.file(path, 0o644, Extents::file(file, 0, size));
+        for (name, path) in loaders(ingredients.choices.secure_boot).iter().zip([LOADER, SHIM_LOADS]) {
+            tree.file(path, 0o644, ingredients.members[*name].content());
         }
         tree.file(STUB, 0o644, Extents::bytes(GRUB_STUB.as_bytes()));
         tree.file(&format!("{}/grub.cfg", grub::DIRECTORY), 0o644, Extents::bytes(GRUB_CFG.as_bytes()));
         for path in [grub::GRUBENV, grub::GRUBENV_SPARE] {
             tree.file(path, 0o644, Extents::bytes(grub::GrubState::initial().encode()));
         }
-        tree
+        super::add_files(&mut tree, ingredients.files)?;
+        Ok(tree)
     }
 
     fn cmdline_limit(&self) -> usize {

@@ -4,18 +4,23 @@
 //! dresses two trees: the slot's and the selector's.
 
 pub mod generic;
+mod members;
+pub mod rpi;
 
-use std::path::PathBuf;
+use bootenv::Slot;
+use serde::Serialize;
 
-use crate::firmware::Part;
+use crate::firmware::{Part, Pick};
 use crate::image::extents::Extents;
 use crate::image::layout::{Entry, PartitionTable, PartitionType, Role, Scheme};
 use crate::source::Wanted;
-use crate::tree::FileTree;
+use crate::substrate::settings::Numbers;
+use crate::tree::{FileTree, Kind, Node, TreePath};
 use crate::units::Bytes;
+pub use members::{Member, Members};
 
 /// All tracks. A new one is a file, a row here, and a directory under `tracks/`.
-pub const ALL: &[&dyn Track] = &[&generic::Generic];
+pub const ALL: &[&dyn Track] = &[&generic::Generic, &rpi::Rpi];
 
 /// What a partition that was found on a disk is for, if some track has one like it: by its name
 /// and type, or by its number and type where the table has no names.
@@ -27,6 +32,60 @@ pub fn role(table: &PartitionTable, entry: &Entry) -> Option<Role> {
     };
     let mut rows = tracks.flat_map(|track| track.partitions().iter().zip(1..));
     rows.find(|(row, number)| row.kind == entry.kind && is_like(row, *number)).map(|(row, _)| row.role)
+}
+
+/// The numbers of the slots and of Data, where the table has no names to find them by.
+pub fn numbers(track: &dyn Track) -> Option<Numbers> {
+    let number = |role| {
+        let at = track.partitions().iter().position(|row| row.role == role)?;
+        u32::try_from(at).ok().map(|at| at + 1)
+    };
+    match track.scheme() {
+        Scheme::Gpt => None,
+        Scheme::Mbr => Some(Numbers {
+            a: number(Role::Boot(Slot::A))?,
+            b: number(Role::Boot(Slot::B))?,
+            data: number(Role::Data)?,
+        }),
+    }
+}
+
+/// Puts files of the project into a tree.
+///
+/// # Errors
+/// When they take a place that the track's own files need.
+pub fn add_files(tree: &mut FileTree, files: &FileTree) -> Result<(), TrackError> {
+    let is_dir = |node: &Node| matches!(node.kind, Kind::Dir);
+    let taken =
+        |(path, node): &(&TreePath, &Node)| tree.get(path).is_some_and(|own| !(is_dir(own) && is_dir(node)));
+    if let Some((path, _)) = files.iter().find(taken) {
+        return Err(TrackError::Taken(path.clone()));
+    }
+    tree.graft(&TreePath::root(), files);
+    Ok(())
+}
+
+/// What a project chooses about its track; each track looks at its own.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
+pub struct Choices {
+    /// Boot through signed parts only.
+    pub secure_boot: bool,
+    /// What boards of the Raspberry Pi are told.
+    #[serde(skip_serializing_if = "rpi::Options::is_default")]
+    pub rpi: rpi::Options,
+}
+
+/// Why trees cannot be dressed.
+#[derive(Debug, thiserror::Error)]
+pub enum TrackError {
+    /// The project would replace files of the boot chain.
+    #[error(
+        "`{0}` of the project stands in the way of the track's own files\n\nhint: rename it, or leave it out"
+    )]
+    Taken(TreePath),
+    /// A Raspberry Pi image cannot be dressed.
+    #[error(transparent)]
+    Rpi(#[from] rpi::RpiError),
 }
 
 /// A boot chain.
@@ -43,17 +102,50 @@ pub trait Track: Sync {
     /// Where the kernel comes from unless the project says otherwise.
     fn kernel(&self) -> Part;
 
-    /// What is needed from outside up to the moment the kernel starts, and for the substrate.
-    fn wanted(&self, kernel: &str, secure_boot: bool) -> Vec<Wanted>;
+    /// What is needed from outside up to the moment the kernel starts, and for the substrate, with
+    /// this kernel.
+    ///
+    /// # Errors
+    /// When a choice leaves open where something comes from.
+    fn wanted(&self, kernel: &Part, choices: &Choices) -> Result<Vec<Wanted>, TrackError>;
 
-    /// The parts of which one file is taken, with that file's path in the package.
-    fn members(&self, secure_boot: bool) -> Vec<(&'static str, String)>;
+    /// The files that are taken out of parts one by one. Those called as the kernel's part and
+    /// busybox's are what boots and what the initramfs starts with.
+    fn members(&self, choices: &Choices) -> Vec<Pick>;
 
     /// The tree of a slot, but for its `slot.json`: the same for A and B.
-    fn slot(&self, ingredients: &Ingredients<'_>) -> FileTree;
+    ///
+    /// # Errors
+    /// When the ingredients do not go together.
+    fn slot(&self, ingredients: &Ingredients<'_>) -> Result<FileTree, TrackError>;
 
     /// The tree of the partition that is read first.
-    fn selector(&self, ingredients: &Ingredients<'_>) -> FileTree;
+    ///
+    /// # Errors
+    /// When the ingredients do not go together.
+    fn selector(&self, ingredients: &Ingredients<'_>) -> Result<FileTree, TrackError>;
+
+    /// Words that start every kernel command line.
+    fn cmdline(&self) -> &'static str;
+
+    /// Parts whose licence must go with them, and the file that holds it.
+    fn licences(&self, _choices: &Choices) -> Vec<(&'static str, &'static str)> {
+        Vec::new()
+    }
+
+    /// What people should know before they build: what boards will not have, with a kernel of this
+    /// version if that is known.
+    fn notes(&self, _choices: &Choices, _kernel: Option<&str>) -> Vec<String> {
+        Vec::new()
+    }
+
+    /// What people should know of what was built.
+    ///
+    /// # Errors
+    /// When the ingredients do not go together.
+    fn findings(&self, _ingredients: &Ingredients<'_>) -> Result<Vec<String>, TrackError> {
+        Ok(Vec::new())
+    }
 
     /// Longest kernel command line, in bytes, beside what the loader adds.
     fn cmdline_limit(&self) -> usize;
@@ -77,6 +169,8 @@ pub struct Partition {
     pub label: &'static str,
     /// Smallest size that is chosen automatically.
     pub least: Bytes,
+    /// Largest size that the loader reads, where that is less than the format allows.
+    pub most: Option<Bytes>,
 }
 
 /// A file system that partitions are formatted with.
@@ -84,6 +178,8 @@ pub struct Partition {
 pub enum Format {
     /// FAT32, or FAT16 where the partition is too small for it.
     Fat,
+    /// FAT32 and nothing else.
+    Fat32,
     /// ext4.
     Ext4,
 }
@@ -98,17 +194,10 @@ pub struct Ingredients<'a> {
     pub rootfs: Option<(&'static str, Extents)>,
     /// The kernel command line, but for what the loader adds.
     pub cmdline: &'a str,
-    /// Boot through signed parts only.
-    pub secure_boot: bool,
-    /// The files that the track takes out of parts, by the name of their part.
-    pub members: &'a dyn Fn(&str) -> Member,
-}
-
-/// A file that was taken out of a part.
-#[derive(Clone, Debug)]
-pub struct Member {
-    /// Where it is.
-    pub path: PathBuf,
-    /// Its length in bytes.
-    pub size: u64,
+    /// What the project chooses.
+    pub choices: &'a Choices,
+    /// Files of the project for the partitions that the loader reads.
+    pub files: &'a FileTree,
+    /// The files that the track takes out of parts.
+    pub members: &'a Members,
 }

@@ -92,7 +92,7 @@ fn rootfs(tar: &Path, packages: &[&str]) -> usize {
     let suite = Suite { name: "trixie".into(), components: vec!["main".into()], mirror: None };
     let sources = Sources {
         debian: Debian { mirror: None, suites: vec![suite], arch: "arm64".into(), keyring: None },
-        wanted: vec![Wanted { name: "rootfs".into(), origin }],
+        wanted: vec![Wanted::new("rootfs", origin)],
     };
     let (parts, _) = fetch::all(&sources, None, &store, &fetch::Options::default()).unwrap();
     let mut joined = File::create(tar).unwrap();

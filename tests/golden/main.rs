@@ -7,19 +7,24 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
+use bootenv::rpi;
+use factory::board;
 use factory::digest::Sha256;
 use factory::disk::{self, Trees};
+use factory::dtb::Dtb;
 use factory::image::extents::Extents;
 use factory::lock::Pins;
 use factory::plan::{self, Plan, Request};
 use factory::slot::SLOT_FILE;
 use factory::substrate::contents;
 use factory::substrate::settings::Settings;
-use factory::track::{Ingredients, Member};
-use factory::tree::{FileTree, Kind};
+use factory::track::{Ingredients, Member, Members, TrackError};
+use factory::tree::{FileTree, Kind, TreePath};
+
+const TRACKS: [&str; 2] = ["generic", "rpi"];
 
 fn check(name: &str, actual: &str) {
-    let path = Path::new("tests/golden/generic").join(name);
+    let path = Path::new("tests/golden").join(name);
     if std::env::var_os("BLESS").is_some() {
         fs::write(&path, actual).unwrap();
     }
@@ -27,24 +32,68 @@ fn check(name: &str, actual: &str) {
     assert!(actual == expected, "{} is no longer what is decided, which is:\n{actual}", path.display());
 }
 
-fn plan(config: &str) -> Plan {
+fn plan(track: &str, config: &str) -> Plan {
     let dir = tempfile::tempdir().unwrap();
     fs::write(dir.path().join("factory.toml"), config).unwrap();
-    let request = Request { project: dir.path().to_owned(), track: Some("generic".to_owned()) };
+    let request =
+        Request { project: dir.path().to_owned(), track: Some(track.to_owned()), boards: Vec::new() };
     Plan { project: PathBuf::new(), source_date_epoch: Some(1_700_000_000), ..plan::load(&request).unwrap() }
 }
 
-fn trees(plan: &Plan) -> Trees {
-    let member = |name: &str| Member { path: PathBuf::from(format!("/{name}")), size: 1000 };
+/// Stand-ins for the files of parts, as far as a track looks into them.
+fn members(dir: &Path) -> Members {
+    let mut members = Members::default();
+    let member = |name: &str, bytes: &[u8]| {
+        let path = dir.join(name);
+        fs::write(&path, bytes).unwrap();
+        Member { path, size: bytes.len() as u64 }
+    };
+    for name in ["kernel", "busybox", "grub", "grub-signed", "shim", "fixup4.dat", "LICENCE.raspi-firmware"] {
+        members.insert(name, member(name, &[1; 1000]));
+    }
+    let machine = 137_u16.to_le_bytes();
+    let start = [b"\x7fELF\x01\x01\x01".as_slice(), &[0; 11], &machine, b"VC_BUILD_ID_TIME: Feb 11 2026\0"];
+    members.insert("start4.elf", member("start4.elf", &start.concat()));
+    for board in board::all().iter().filter(|board| ["rpi3", "rpi4", "cm4", "rpi5"].contains(&&*board.name)) {
+        for tree in &board.dtb {
+            let bytes = device_tree(&board.compatible, &board.chip.compatible());
+            members.insert_into("dtb/", &tree.from[0], member(&tree.from[0], &bytes));
+        }
+    }
+    let mut overlay = Dtb::new();
+    overlay.set("/fragment@0/__overlay__", "status", b"okay\0");
+    overlay.set("/__fixups__", "spi", b"/fragment@0:target:0\0");
+    members.insert_into("overlays/", "pi4-spidev.dtbo", member("pi4-spidev.dtbo", &overlay.encode()));
+    members
+}
+
+fn device_tree(board: &str, chip: &str) -> Vec<u8> {
+    let mut tree = Dtb::new();
+    tree.set("/", "compatible", format!("{board}\0{chip}\0").as_bytes());
+    for label in ["firmware", "spi", "rp1_gpio"] {
+        tree.set("/__symbols__", label, b"/somewhere\0");
+    }
+    tree.encode()
+}
+
+fn try_trees(plan: &Plan) -> Result<Trees, TrackError> {
+    let dir = tempfile::tempdir().unwrap();
     let ingredients = Ingredients {
         kernel: Extents::bytes(*b"kernel"),
         initramfs: Extents::bytes(*b"initramfs"),
         rootfs: plan.rootfs.as_ref().map(|_| ("rootfs.ext4", Extents::zeros(4096))),
         cmdline: &plan.kernel.cmdline,
-        secure_boot: plan.loader.secure_boot,
-        members: &member,
+        choices: &plan.loader.choices,
+        files: &FileTree::new(),
+        members: &members(dir.path()),
     };
-    Trees { slot: plan.track.slot(&ingredients), selector: plan.track.selector(&ingredients), scratch: None }
+    let (slot, selector) = (plan.track.slot(&ingredients)?, plan.track.selector(&ingredients)?);
+    let findings = plan.track.findings(&ingredients)?;
+    Ok(Trees { slot, selector, findings, scratch: Some(dir) })
+}
+
+fn trees(plan: &Plan) -> Trees {
+    try_trees(plan).unwrap()
 }
 
 /// `mode size sha256 path` of every entry; contents from outside have no digest here.
@@ -72,24 +121,65 @@ fn digest(content: &Extents) -> String {
 }
 
 #[test]
-fn the_slot_and_the_selector_are_dressed_as_reviewed() {
-    let trees = trees(&plan(""));
-    check("slot.tree", &list(&trees.slot));
-    check("selector.tree", &list(&trees.selector));
-    assert!(!list(&trees.slot).contains(SLOT_FILE), "`slot.json` is made last");
+fn slots_and_selectors_are_dressed_as_reviewed() {
+    for track in TRACKS {
+        let trees = trees(&plan(track, ""));
+        check(&format!("{track}/slot.tree"), &list(&trees.slot));
+        check(&format!("{track}/selector.tree"), &list(&trees.selector));
+        assert!(!list(&trees.slot).contains(SLOT_FILE), "`slot.json` is made last");
+    }
 }
 
 #[test]
 fn secure_boot_puts_shim_first() {
-    check("selector-secure-boot.tree", &list(&trees(&plan("[generic]\nsecure_boot = true\n")).selector));
+    let plan = plan("generic", "[generic]\nsecure_boot = true\n");
+    check("generic/selector-secure-boot.tree", &list(&trees(&plan).selector));
+}
+
+/// A project with something for all boards and something for one.
+const BOARDS: &str = "[image]\nboards = [\"rpi4\", \"rpi5\"]\n[kernel]\ncmdline = \"quiet\"\n\
+    [rpi]\noverlays = [\"pi4-spidev\"]\nconfig = [\"arm_boost=1\"]\n\
+    [rpi.board.rpi5]\nconfig = [\"usb_max_current_enable=1\"]\n";
+
+#[test]
+fn config_txt_and_the_files_of_boards_are_as_reviewed() {
+    let plan = plan("rpi", BOARDS);
+    let trees = trees(&plan);
+    check("rpi/slot-boards.tree", &list(&trees.slot));
+    for name in [rpi::CONFIG, rpi::CMDLINE] {
+        let path = TreePath::parse(name.as_bytes()).unwrap();
+        let Kind::File(content) = &trees.slot.get(&path).unwrap().kind else { panic!("{name}") };
+        let mut bytes = vec![0; content.size() as usize];
+        content.read_at(0, &mut bytes).unwrap();
+        check(&format!("rpi/{name}"), std::str::from_utf8(&bytes).unwrap());
+    }
 }
 
 #[test]
-fn the_disk_is_laid_out_as_reviewed() {
-    let plan = plan("[sizes]\ndata = \"1 GiB\"\n");
+fn what_does_not_go_together_is_refused() {
+    let refusals = [
+        ("[image]\nboards = [\"cm5\"]\n", "board `cm5` needs the device tree `bcm2712-rpi-cm5-cm5io.dtb`"),
+        ("[rpi]\noverlays = [\"vc4-kms-v3d\"]\n", "there is no overlay `vc4-kms-v3d`"),
+        ("[rpi]\nparams = [\"i2c_arm=on\"]\n", "`rpi.params` needs a device tree of the vendor's kernel"),
+    ];
+    for (config, expected) in refusals {
+        let refusal = try_trees(&plan("rpi", config)).unwrap_err().to_string();
+        assert!(refusal.starts_with(expected) && refusal.contains("\n\nhint: "), "{refusal}");
+    }
+}
+
+#[test]
+fn disks_are_laid_out_as_reviewed() {
+    for track in TRACKS {
+        check(&format!("{track}/layout.sfdisk"), &layout(&plan(track, "[sizes]\ndata = \"1 GiB\"\n")));
+    }
+}
+
+/// The table as sfdisk reads it.
+fn layout(plan: &Plan) -> String {
     let build = plan.build(std::iter::empty(), &Pins::default());
     // The loader's size matters here and its bytes do not.
-    let disk = disk::lay_out(&plan, &build, &trees(&plan)).unwrap();
+    let disk = disk::lay_out(plan, &build, &trees(plan)).unwrap();
     // After a name that ends in a digit, sfdisk would put a `p` before the numbers.
     let image = tempfile::Builder::new().suffix(".img").tempfile().unwrap();
     image.as_file().set_len(disk.table.disk.0).unwrap();
@@ -104,7 +194,7 @@ fn the_disk_is_laid_out_as_reviewed() {
     let dump = dump.replace(image.path().to_str().unwrap(), "disk.img");
     // Identities follow from every byte of the device's files, so they are not for review.
     let no_ids: Vec<String> = dump.lines().map(without_ids).collect();
-    check("layout.sfdisk", &(no_ids.join("\n") + "\n"));
+    no_ids.join("\n") + "\n"
 }
 
 fn without_ids(line: &str) -> String {
@@ -115,7 +205,7 @@ fn without_ids(line: &str) -> String {
 }
 
 #[test]
-fn the_default_plan_says_what_was_reviewed() {
+fn default_plans_say_what_was_reviewed() {
     let dir = tempfile::tempdir().unwrap();
     let factory = |arguments: &[&str]| {
         let output =
@@ -123,8 +213,10 @@ fn the_default_plan_says_what_was_reviewed() {
         assert!(output.status.success());
         String::from_utf8(output.stdout).unwrap()
     };
-    check("plan.txt", &factory(&["plan", "--track", "generic"]));
-    check("plan.json", &factory(&["plan", "--track", "generic", "--json"]));
+    for track in TRACKS {
+        check(&format!("{track}/plan.txt"), &factory(&["plan", "--track", track]));
+        check(&format!("{track}/plan.json"), &factory(&["plan", "--track", track, "--json"]));
+    }
     assert_eq!(fs::read_dir(&dir).unwrap().count(), 0, "a plan has effects");
 }
 
@@ -138,8 +230,9 @@ fn the_initramfs_holds_what_was_reviewed() {
         dhcp: true,
         shell: true,
         rootfs_init: None,
+        numbers: None,
     };
     let busybox = std::sync::Arc::new(Extents::bytes(*b"busybox"));
     let tree = contents::tree(busybox, &FileTree::new(), None, &settings).unwrap();
-    check("initramfs.tree", &list(&tree));
+    check("generic/initramfs.tree", &list(&tree));
 }

@@ -5,7 +5,7 @@ use std::fs;
 use factory::digest::Sha256;
 use factory::fetch::Options;
 use factory::lock::Location;
-use factory::source::{Origin, PathKind};
+use factory::source::{Origin, PathKind, Suite, Wanted};
 
 use crate::support::archive::{key, sign};
 use crate::support::packages::{deb, xz};
@@ -159,7 +159,7 @@ fn metapackages_dependencies_and_provided_names_are_resolved() {
     world.archive.publish();
     let follow = Some("linux-image-".to_owned());
     world.sources.wanted = vec![
-        wanted("kernel", Origin::Package { package: "linux-image-arm64".into(), follow }),
+        wanted("kernel", Origin::Package { package: "linux-image-arm64".into(), follow, with: Vec::new() }),
         wanted("rootfs.1", Origin::Packages { packages: vec!["top".into()], essential: true }),
     ];
     let (parts, pins) = world.fetch(None, &Options::default()).unwrap();
@@ -168,6 +168,72 @@ fn metapackages_dependencies_and_provided_names_are_resolved() {
     assert_eq!(names, ["exim", "libc", "tool", "top"]);
     let names: Vec<&str> = pins.pins.iter().map(|pin| &*pin.name).collect();
     assert_eq!(names, ["linux-image-6.12+1-arm64", "exim", "libc", "tool", "top"]);
+}
+
+/// A wanted package, split into pieces that start with these, from a suite of its own.
+fn split(package: &str, with: &[&str], suite: Option<Suite>) -> Wanted {
+    let origin = Origin::Package {
+        package: package.into(),
+        follow: Some("linux-image-".into()),
+        with: with.iter().map(ToString::to_string).collect(),
+    };
+    Wanted { suite, ..wanted("kernel", origin) }
+}
+
+fn suite(name: &str, component: &str) -> Suite {
+    Suite { name: name.into(), components: vec![component.into()], mirror: None }
+}
+
+#[test]
+fn a_kernel_in_pieces_comes_whole_and_one_of_a_piece_alone() {
+    let mut world = World::new();
+    let depends = "Depends: linux-binary-7 (= 7-1), linux-base-7 (= 7-1), linux-base (>= 4)";
+    world.archive.add("linux-image-arm64", "7-1", "Depends: linux-image-7 (= 7-1)", b"meta");
+    world.archive.add("linux-image-7", "7-1", depends, b"empty");
+    world.archive.add("linux-base-7", "7-1", "", b"base");
+    world.archive.add("linux-base-7", "7-2", "", b"newer base");
+    world.archive.add("linux-base", "4.1", "", b"scripts");
+    world.archive.add("linux-binary-7", "7-1", "", b"binary");
+    world.archive.add("linux-image-6.12", "6.12-1", "Depends: linux-base (>= 4)", b"all of it");
+    world.archive.publish();
+    let with = ["linux-binary-", "linux-modules-", "linux-base-"];
+    let mut names = |package: &str| -> Vec<String> {
+        world.sources.wanted = vec![split(package, &with, None)];
+        let (parts, pins) = world.fetch(None, &Options::default()).unwrap();
+        assert!(pins.pins.iter().eq(parts.get("kernel").iter().map(|part| &part.pin)));
+        pins.pins.iter().map(|pin| format!("{}={}", pin.name, pin.version.as_deref().unwrap())).collect()
+    };
+    assert_eq!(names("linux-image-arm64"), ["linux-image-7=7-1", "linux-binary-7=7-1", "linux-base-7=7-1"]);
+    assert_eq!(names("linux-image-6.12"), ["linux-image-6.12=6.12-1"]);
+}
+
+#[test]
+fn a_part_with_a_suite_of_its_own_looks_only_there_and_others_never() {
+    let mut world = World::new();
+    let mut forky = world.archive.beside("forky", "non-free-firmware");
+    forky.add("app", "9", "", b"newer app");
+    forky.add("firmware", "2", "", b"firmware");
+    forky.publish();
+    let own = Some(suite("forky", "non-free-firmware"));
+    let firmware = Wanted { suite: own.clone(), ..wanted("firmware", package("firmware")) };
+    let again = Wanted { suite: own, ..wanted("again", package("firmware")) };
+    world.sources.wanted = vec![firmware, wanted("app", package("app")), again];
+    let (parts, pins) = world.fetch(None, &Options::default()).unwrap();
+    assert_eq!(parts.one("app").unwrap().pin.version.as_deref(), Some("1:1.0-1"));
+    assert_eq!(fs::read(&parts.one("firmware").unwrap().path).unwrap(), b"firmware");
+    let suites: Vec<(&str, &str)> =
+        pins.suites.iter().map(|suite| (&*suite.name, &*suite.components[0])).collect();
+    assert_eq!(suites, [("trixie", "main"), ("forky", "non-free-firmware")]);
+    assert_eq!(pins.requests["firmware"], "package firmware from forky/non-free-firmware");
+    assert_eq!(world.archive.server.asked("InRelease").len(), 2, "each suite is asked once");
+    assert!(world.fetch(Some(&pins), &OFFLINE).is_ok());
+
+    world.sources.wanted[0].suite = Some(suite("forky", "main"));
+    let error = world.fetch(Some(&pins), &OFFLINE).unwrap_err();
+    assert!(told(&error).contains("wants `package firmware from forky/main`"), "{}", told(&error));
+    world.sources.wanted[0].suite = None;
+    let refusal = world.refusal();
+    assert!(refusal.starts_with("there is no package `firmware` in trixie/main for arm64\n"), "{refusal}");
 }
 
 #[test]
@@ -279,8 +345,20 @@ fn the_mirror_and_its_keys_come_from_the_hosts_own_sources() {
             default.display()
         )
     );
-    fs::write(&file, format!("{source}Signed-By: {}\n", keyring.display())).unwrap();
+    let signed = format!("{source}Signed-By: {}\n", keyring.display());
+    fs::write(&file, &signed).unwrap();
     assert!(world.fetch(None, &Options::default()).is_ok());
+    world.host.now = NOW + 8 * 86_400;
+    assert!(world.refusal().contains("it was valid until 2025-11-22"));
+    world.host.apt_checks_valid_until = || false;
+    assert!(world.fetch(None, &Options::default()).is_ok(), "APT of this machine would take it");
+    fs::write(&file, format!("{signed}Check-Valid-Until: yes\n")).unwrap();
+    assert!(world.refusal().contains("it was valid until 2025-11-22"), "what the source says is stronger");
+    fs::write(&file, &signed).unwrap();
+    world.sources.debian.mirror = Some(mirror);
+    world.sources.debian.keyring = Some(keyring.clone());
+    assert!(world.refusal().contains("it was valid until 2025-11-22"), "an archive of the project's own");
+    (world.sources.debian.mirror, world.sources.debian.keyring) = (None, None);
     fs::write(&keyring, "nonsense").unwrap();
     let shown = keyring.display();
     assert_eq!(world.refusal(), format!("`{shown}` is no keyring: there are no OpenPGP keys in it"));

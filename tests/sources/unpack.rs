@@ -6,7 +6,8 @@ use factory::archive::deb::{self, DebError, Section};
 use factory::archive::tar::Kind;
 use factory::digest::Sha256;
 use factory::fetch::Part;
-use factory::fetch::unpack::{self, Pick, UnpackError};
+use factory::fetch::unpack::{self, UnpackError};
+use factory::firmware::Pick;
 use factory::lock::{Location, Pin};
 use factory::store::Store;
 use proptest::prelude::*;
@@ -40,7 +41,16 @@ impl Shelf {
     }
 }
 
-const KERNEL: Pick = Pick { path: "boot/vmlinuz-*", name: "vmlinuz" };
+/// A pick of a part that is called `x` like all here.
+fn pick(name: &str, paths: &[&str]) -> Pick {
+    let paths = paths.iter().map(ToString::to_string).collect();
+    Pick { part: "x".into(), name: name.into(), paths, is_optional: false }
+}
+
+fn kernel() -> Pick {
+    pick("vmlinuz", &["boot/vmlinuz-*"])
+}
+
 const FILES: [(&str, &[u8]); 3] =
     [("./boot/System.map", b"map"), ("./boot/vmlinuz-6.12+1-arm64", b"kernel"), ("./usr/a", b"a")];
 
@@ -52,21 +62,50 @@ fn refusal<T: std::fmt::Debug>(result: Result<T, UnpackError>) -> String {
 fn members_are_taken_out_under_the_names_that_are_wanted() {
     let shelf = Shelf::new();
     let part = shelf.part(&deb(&FILES));
-    let derived = unpack::members(&shelf.store, &part, &[KERNEL]).unwrap();
-    let kernel = derived.get("vmlinuz").unwrap();
-    assert_eq!(fs::read(&kernel.path).unwrap(), b"kernel");
-    assert_eq!((kernel.size, kernel.sha256, derived.files().len()), (6, Sha256::of(b"kernel"), 1));
-    fs::remove_file(&part.path).unwrap();
-    assert!(unpack::members(&shelf.store, &part, &[KERNEL]).is_ok(), "the package is not read twice");
+    let parts = [part];
+    let taken = unpack::members(&shelf.store, &parts, &[&kernel()]).unwrap();
+    let file = taken.one(&kernel()).unwrap();
+    assert_eq!(fs::read(&file.path).unwrap(), b"kernel");
+    assert_eq!((file.size, file.sha256, taken.all(&kernel()).len()), (6, Sha256::of(b"kernel"), 1));
+    fs::remove_file(&parts[0].path).unwrap();
+    assert!(unpack::members(&shelf.store, &parts, &[&kernel()]).is_ok(), "the package is not read twice");
 }
 
 #[test]
 fn a_package_without_a_wanted_member_is_refused() {
     let shelf = Shelf::new();
     let part = shelf.part(&deb(&FILES[..1]));
-    let refused = refusal(unpack::members(&shelf.store, &part, &[KERNEL]));
+    let refused = refusal(unpack::members(&shelf.store, &[part], &[&kernel()]));
     assert_eq!(refused, "package `x` has no file `boot/vmlinuz-*`");
     assert!(shelf.leaves_nothing());
+}
+
+#[test]
+fn files_are_found_in_any_package_of_a_part_and_in_any_of_their_places() {
+    let shelf = Shelf::new();
+    let dtb = |name: &str| format!("./usr/lib/modules/7/dtb/broadcom/{name}");
+    let (b, a) = (dtb("b.dtb"), dtb("a.dtb"));
+    let base: [(&str, &[u8]); 4] =
+        [(&b, b"dtb b"), (&a, b"dtb a"), ("./usr/lib/modules/7/dtb/broadcom/x.txt", b"x"), ("./usr/c", b"c")];
+    let binary: [(&str, &[u8]); 2] = [("./usr/lib/modules/7/vmlinuz", b"kernel"), (&b, b"of another")];
+    let parts = [&deb(&[]), &deb(&base), &deb(&binary)].map(|content| shelf.part(content));
+    let image = pick("kernel", &["boot/vmlinuz-*", "usr/lib/modules/*/vmlinuz"]);
+    let config = Pick { is_optional: true, ..pick("config", &["boot/config-*"]) };
+    let dtbs = pick("dtb/", &["usr/lib/modules/*/dtb/broadcom/*.dtb"]);
+    let taken = unpack::members(&shelf.store, &parts, &[&config, &dtbs, &image]).unwrap();
+    let content = |pick: &Pick| -> Vec<(String, Vec<u8>)> {
+        taken.all(pick).iter().map(|(name, file)| (name.clone(), fs::read(&file.path).unwrap())).collect()
+    };
+    assert_eq!(content(&image), [("vmlinuz".to_owned(), b"kernel".to_vec())]);
+    let expected = [("a.dtb", b"dtb a"), ("b.dtb", b"dtb b")];
+    assert_eq!(content(&dtbs), expected.map(|(name, content)| (name.to_owned(), content.to_vec())));
+    assert!(taken.one(&config).is_none());
+    let required = Pick { is_optional: false, ..config };
+    let alone = pick("overlays/", &["boot/overlays/*.dtbo", "boot/*/x"]);
+    for (missing, told) in [(required, "boot/config-*"), (alone, "boot/overlays/*.dtbo` or `boot/*/x")] {
+        let refused = refusal(unpack::members(&shelf.store, &parts, &[&image, &missing]));
+        assert_eq!(refused, format!("package `x`, `x`, `x` has no file `{told}`"));
+    }
 }
 
 #[test]
@@ -188,7 +227,7 @@ fn what_dpkg_packs_is_unpacked_however_it_is_packed() {
         let part = shelf.part(&fs::read(&file).unwrap());
         let unpacked = unpack::deb(&shelf.store, &part).unwrap();
         assert_eq!(unpacked.control_files().unwrap()["control"], control.as_bytes(), "{packing}");
-        let derived = unpack::members(&shelf.store, &part, &[KERNEL]).unwrap();
-        assert_eq!(fs::read(&derived.get("vmlinuz").unwrap().path).unwrap(), b"kernel", "{packing}");
+        let taken = unpack::members(&shelf.store, &[part], &[&kernel()]).unwrap();
+        assert_eq!(fs::read(&taken.one(&kernel()).unwrap().path).unwrap(), b"kernel", "{packing}");
     }
 }

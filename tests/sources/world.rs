@@ -26,11 +26,11 @@ pub struct World {
 }
 
 pub fn wanted(name: &str, origin: Origin) -> Wanted {
-    Wanted { name: name.into(), origin }
+    Wanted::new(name, origin)
 }
 
 pub fn package(name: &str) -> Origin {
-    Origin::Package { package: name.into(), follow: None }
+    Origin::Package { package: name.into(), follow: None, with: Vec::new() }
 }
 
 /// An error and its causes, as they are told: the hints come last.
@@ -65,6 +65,7 @@ impl World {
                 mirror: None,
                 keyring: None,
                 check_valid_until: true,
+                apt_checks_valid_until: || true,
                 now: NOW,
                 patience: Patience { timeout: ms(400), tries: 3, pause: ms(1) },
             },

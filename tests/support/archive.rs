@@ -11,7 +11,7 @@ use pgp::types::Password;
 use super::packages::xz;
 use super::server::Server;
 
-/// An archive with one suite, `trixie`, behind a server.
+/// One suite of an archive, `trixie` at first, behind a server.
 pub struct Archive {
     pub server: Server,
     pub key: SignedSecretKey,
@@ -20,6 +20,8 @@ pub struct Archive {
     /// The index as it is packed and signed, when that is not the right one.
     pub damaged_index: Option<Vec<u8>>,
     packages: String,
+    suite: &'static str,
+    component: &'static str,
 }
 
 /// A key that signs with a subkey, as those of Debian do.
@@ -70,7 +72,21 @@ impl Archive {
             ],
             damaged_index: None,
             packages: String::new(),
+            suite: "trixie",
+            component: "main",
         }
+    }
+
+    /// Another suite of the same archive, without packages, whose packages are of `component`.
+    pub fn beside(&self, suite: &'static str, component: &'static str) -> Self {
+        let mut release = self.release.clone();
+        for (field, value) in [("Suite", suite), ("Codename", suite), ("Components", component)] {
+            release.retain(|(name, _)| *name != field);
+            release.push((field, value.to_owned()));
+        }
+        let (server, key) = (self.server.clone(), self.key.clone());
+        let (damaged_index, packages) = (None, String::new());
+        Archive { server, key, release, damaged_index, packages, suite, component }
     }
 
     /// Its address.
@@ -105,9 +121,11 @@ impl Archive {
     /// The text of `InRelease`, not signed.
     pub fn release_text(&self) -> String {
         let index = self.packed_index();
+        let component = self.component;
         let fields: String = self.release.iter().map(|(name, value)| format!("{name}: {value}\n")).collect();
         format!(
-            "{fields}SHA256:\n {} {} main/binary-arm64/Packages\n {} {} main/binary-arm64/Packages.xz\n",
+            "{fields}SHA256:\n {} {} {component}/binary-arm64/Packages\n {} {} \
+             {component}/binary-arm64/Packages.xz\n",
             Sha256::of(self.packages.as_bytes()),
             self.packages.len(),
             Sha256::of(&index),
@@ -122,7 +140,7 @@ impl Archive {
 
     pub fn index_path(&self) -> String {
         let digest = Sha256::of(&self.packed_index());
-        format!("/debian/dists/trixie/main/binary-arm64/by-hash/SHA256/{digest}")
+        format!("/debian/dists/{}/{}/binary-arm64/by-hash/SHA256/{digest}", self.suite, self.component)
     }
 
     pub fn publish(&self) {
@@ -131,6 +149,6 @@ impl Archive {
     }
 
     pub fn publish_release(&self, text: &str) {
-        self.server.file("/debian/dists/trixie/InRelease", text.as_bytes().to_vec());
+        self.server.file(&format!("/debian/dists/{}/InRelease", self.suite), text.as_bytes().to_vec());
     }
 }

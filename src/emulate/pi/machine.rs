@@ -108,7 +108,7 @@ mod tests {
 
     #[test]
     fn a_tree_is_patched_by_labels_wherever_they_point() {
-        let mut dtb = Dtb::empty();
+        let mut dtb = Dtb::new();
         dtb.set("/soc/mmc@7e300000", "non-removable", b"");
         dtb.set("/soc/mmc@7e300000/wifi@1", "reg", &[0, 0, 0, 1]);
         dtb.set("/emmc2bus/mmc@7e340000", "status", b"okay\0");

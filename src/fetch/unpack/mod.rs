@@ -1,20 +1,24 @@
 //! Takes parts apart: once, and into the store.
 
+mod members;
+
 use std::collections::BTreeMap;
 use std::fs::File;
 use std::io::{self, Read};
 use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
+use std::slice;
 
 use super::Part;
 use crate::archive::compress::{self, Limited, Packing};
 use crate::archive::deb::{self, DebError, Section};
-use crate::archive::tar::{self, Entry, Forward, Kind, TarError};
+use crate::archive::tar::{self, Entry, Kind, TarError};
 use crate::digest::Sha256;
 use crate::interrupt::{self, Interrupted};
 use crate::parallel;
 use crate::progress;
-use crate::store::{Derived, DerivedDir, Output, Store, StoreError, StoredFile};
+use crate::store::{Output, Store, StoreError, StoredFile};
+pub use members::{Taken, members};
 
 /// To be raised when what is derived changes, so that nobody finds what older programs derived.
 const GENERATION: &str = "1";
@@ -27,15 +31,6 @@ const CONTROL: &str = "control.tar";
 /// text that packs well on the other.
 const fn unpacked_limit(packed: u64) -> u64 {
     packed.saturating_mul(100).saturating_add(1 << 30)
-}
-
-/// A member to take out of a package.
-#[derive(Clone, Copy, Debug)]
-pub struct Pick<'a> {
-    /// Its path; one `*` stands for any text without a slash, for names that hold versions.
-    pub path: &'a str,
-    /// What to call it.
-    pub name: &'a str,
 }
 
 /// A package whose archives are in the store, not compressed.
@@ -66,12 +61,12 @@ pub enum UnpackError {
         /// What is the matter.
         source: TarError,
     },
-    /// A package lacks a member.
+    /// A package, or several that belong together, lack a file.
     #[error("package `{package}` has no file `{member}`")]
     NoMember {
-        /// Name of the package.
+        /// Name of the package; of several, joined.
         package: String,
-        /// Path of the member, with a `*` where it may be anything.
+        /// Path of the file, with a `*` where it may be anything; of several, joined.
         member: String,
     },
     /// A file cannot be read.
@@ -90,35 +85,12 @@ pub enum UnpackError {
     Interrupted(#[from] Interrupted),
 }
 
-/// Takes members out of a package, reading only as far as the last of them.
-///
-/// # Errors
-/// When the package is damaged, or has no regular file for one of `picks`.
-pub fn members(store: &Store, part: &Part, picks: &[Pick]) -> Result<Derived, UnpackError> {
-    let rows: Vec<String> = picks.iter().map(|pick| format!("{}\0{}", pick.path, pick.name)).collect();
-    store.derived(key("members", part, &rows.join("\0")), |dir| {
-        let mut missing: Vec<&Pick> = picks.iter().collect();
-        read_deb(part, |section, archive| match section {
-            Section::Control => Ok(true),
-            Section::Data => {
-                take(part, archive, &mut missing, dir)?;
-                Ok(false)
-            }
-        })?;
-        let none = |pick: &&Pick| UnpackError::NoMember {
-            package: part.pin.name.clone(),
-            member: pick.path.to_owned(),
-        };
-        missing.first().map_or(Ok(()), |pick| Err(none(pick)))
-    })
-}
-
 /// Unpacks a package.
 ///
 /// # Errors
 /// When the package is damaged.
 pub fn deb(store: &Store, part: &Part) -> Result<Unpacked, UnpackError> {
-    let derived = store.derived(key("deb", part, ""), |dir| {
+    let derived = store.derived(key("deb", slice::from_ref(part), ""), |dir| {
         read_deb(part, |section, archive| {
             let (name, member) = match section {
                 Section::Control => (CONTROL, "control.tar"),
@@ -164,7 +136,7 @@ pub fn tar(store: &Store, part: &Part) -> Result<StoredFile, UnpackError> {
         return Ok(StoredFile { path: part.path.clone(), size: part.pin.size, sha256: part.pin.sha256 });
     }
     let damaged = |source| UnpackError::Tar { name: part.pin.name.clone(), source: TarError::Read(source) };
-    let derived = store.derived(key("tar", part, ""), |dir| {
+    let derived = store.derived(key("tar", slice::from_ref(part), ""), |dir| {
         let unpacked = compress::unpack(open(part)?).map_err(damaged)?;
         let mut unpacked = Limited::new(unpacked, unpacked_limit(part.pin.size));
         dir.file(DATA, |out| copy(&mut unpacked, out, damaged))
@@ -214,9 +186,10 @@ pub fn index(path: &Path) -> Result<Vec<Entry>, UnpackError> {
     tar::index(&file).map_err(|source| UnpackError::Tar { name, source })
 }
 
-/// Name of what is derived from `part` in one of the ways of this module.
-fn key(way: &str, part: &Part, details: &str) -> Sha256 {
-    Sha256::of(format!("{way}\0{GENERATION}\0{}\0{details}", part.pin.sha256).as_bytes())
+/// Name of what is derived from `parts` in one of the ways of this module.
+fn key(way: &str, parts: &[Part], details: &str) -> Sha256 {
+    let digests: Vec<String> = parts.iter().map(|part| part.pin.sha256.to_string()).collect();
+    Sha256::of(format!("{way}\0{GENERATION}\0{}\0{details}", digests.join(" ")).as_bytes())
 }
 
 fn open(part: &Part) -> Result<File, UnpackError> {
@@ -251,33 +224,6 @@ impl From<DebError> for Stop {
     }
 }
 
-/// Takes what is `missing` out of a tar, until nothing is.
-fn take(
-    part: &Part,
-    archive: &mut dyn Read,
-    missing: &mut Vec<&Pick>,
-    dir: &mut DerivedDir,
-) -> Result<(), UnpackError> {
-    let damaged = |source| UnpackError::Deb { name: part.pin.name.clone(), source: DebError::Tar(source) };
-    let mut members = tar::Members::new(Forward(archive));
-    while !missing.is_empty() {
-        let Some(entry) = members.next().map_err(damaged)? else { return Ok(()) };
-        let Kind::File { .. } = entry.kind else { continue };
-        if let Some(at) = missing.iter().position(|pick| matches(pick.path, entry.path.as_str())) {
-            let pick = missing.remove(at);
-            dir.file(pick.name, |out| copy(&mut members, out, |error| damaged(TarError::Read(error))))?;
-        }
-    }
-    Ok(())
-}
-
-/// Whether `path` is `pattern`, a `*` in which stands for any text without a slash.
-fn matches(pattern: &str, path: &str) -> bool {
-    let Some((start, end)) = pattern.split_once('*') else { return pattern == path };
-    let middle = path.strip_prefix(start).and_then(|rest| rest.strip_suffix(end));
-    middle.is_some_and(|middle| !middle.contains('/'))
-}
-
 /// Copies all of `from`, and tells errors of reading from errors of writing.
 fn copy(
     from: &mut (impl Read + ?Sized),
@@ -292,18 +238,5 @@ fn copy(
             return Ok(());
         }
         to.append(&buffer[..count])?;
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_star_stands_for_any_text_within_one_component() {
-        assert!(matches("boot/vmlinuz-*", "boot/vmlinuz-6.12.107+deb13-arm64"));
-        assert!(matches("a*c", "abc") && matches("a*c", "ac"));
-        assert!(!matches("boot/vmlinuz-*", "boot/vmlinuz-x/y") && !matches("a*a", "a"));
-        assert!(matches("usr/bin/busybox", "usr/bin/busybox") && !matches("busybox", "usr/bin/busybox"));
     }
 }
