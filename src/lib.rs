@@ -6,6 +6,7 @@ pub mod board;
 pub mod cli;
 pub mod cmd;
 pub mod config;
+pub mod configtxt;
 pub mod digest;
 pub mod disk;
 pub mod dtb;

@@ -162,7 +162,9 @@ fn what_does_not_go_together_is_refused() {
         ("[rpi]\noverlays = [\"vc4-kms-v3d\"]\n", "there is no overlay `vc4-kms-v3d`"),
         ("[rpi]\nparams = [\"i2c_arm=on\"]\n", "`rpi.params` needs a device tree of the vendor's kernel"),
     ];
-    for (config, expected) in refusals {
+    let long = format!("[rpi]\nconfig = [\"{}=1\"]\n", "x".repeat(97));
+    let long = (long.as_str(), "config.txt:17: the line has 99 characters");
+    for (config, expected) in refusals.into_iter().chain([long]) {
         let refusal = try_trees(&plan("rpi", config)).unwrap_err().to_string();
         assert!(refusal.starts_with(expected) && refusal.contains("\n\nhint: "), "{refusal}");
     }

@@ -28,6 +28,7 @@ use serde::Serialize;
 use super::{Choices, Format, Ingredients, Member, Partition, Track, TrackError};
 use crate::board::Board;
 use crate::config::{BoardConfig, FirmwareSource};
+use crate::configtxt::{self, Severity};
 use crate::dtb::{Dtb, DtbError};
 use crate::firmware::upstream::{NoBase, Upstream, upstream};
 use crate::firmware::{self, Part, Parts, Pick};
@@ -249,8 +250,13 @@ pub enum RpiError {
         built: String,
     },
     /// `config.txt` would not be read as it is meant.
-    #[error("{0}\n\nhint: change `rpi.config`, `rpi.overlays` or `rpi.params`")]
-    Config(String),
+    #[error("{problem}\n  --> factory.toml  rpi.config, rpi.overlays or rpi.params\n\nhint: {hint}")]
+    Config {
+        /// What is wrong, and where.
+        problem: String,
+        /// A way out.
+        hint: String,
+    },
     /// A file cannot be read.
     #[error("reading `{name}`")]
     Read {
@@ -334,6 +340,10 @@ impl<'a> Wardrobe<'a> {
 
     fn add_config(&self, tree: &mut FileTree) -> Result<(), RpiError> {
         let text = config::text(self.options);
+        let problems = configtxt::problems(text.as_bytes());
+        if let Some(problem) = problems.into_iter().find(|problem| problem.severity == Severity::Error) {
+            return Err(RpiError::Config { hint: problem.hint.clone(), problem: problem.to_string() });
+        }
         tree.file(rpi::CONFIG, 0o644, Extents::bytes(text.into_bytes()));
         for (name, board) in config::overlays(self.options) {
             let path = format!("{}/{name}.dtbo", rpi::OVERLAYS);
