@@ -1,6 +1,15 @@
 //! Everything that the pure half decides, as text that a person reviews. `BLESS=1` rewrites it.
 
-#![allow(clippy::unwrap_used, reason = "a test fails where it stands")]
+#![allow(
+    missing_docs,
+    unreachable_pub,
+    dead_code,
+    clippy::unwrap_used,
+    reason = "a test fails where it stands, and needs not all that tests share"
+)]
+
+#[path = "../support/boot_files.rs"]
+mod boot_files;
 
 use std::fmt::Write as _;
 use std::fs;
@@ -11,7 +20,6 @@ use bootenv::rpi;
 use factory::board;
 use factory::digest::Sha256;
 use factory::disk::{self, Trees};
-use factory::dtb::Dtb;
 use factory::image::extents::Extents;
 use factory::lock::Pins;
 use factory::plan::{self, Plan, Request};
@@ -51,29 +59,15 @@ fn members(dir: &Path) -> Members {
     for name in ["kernel", "busybox", "grub", "grub-signed", "shim", "fixup4.dat", "LICENCE.raspi-firmware"] {
         members.insert(name, member(name, &[1; 1000]));
     }
-    let machine = 137_u16.to_le_bytes();
-    let start = [b"\x7fELF\x01\x01\x01".as_slice(), &[0; 11], &machine, b"VC_BUILD_ID_TIME: Feb 11 2026\0"];
-    members.insert("start4.elf", member("start4.elf", &start.concat()));
+    members.insert("start4.elf", member("start4.elf", &boot_files::start4("Feb 11 2026")));
     for board in board::all().iter().filter(|board| ["rpi3", "rpi4", "cm4", "rpi5"].contains(&&*board.name)) {
         for tree in &board.dtb {
-            let bytes = device_tree(&board.compatible, &board.chip.compatible());
+            let bytes = boot_files::device_tree(&board.compatible, &board.chip.compatible());
             members.insert_into("dtb/", &tree.from[0], member(&tree.from[0], &bytes));
         }
     }
-    let mut overlay = Dtb::new();
-    overlay.set("/fragment@0/__overlay__", "status", b"okay\0");
-    overlay.set("/__fixups__", "spi", b"/fragment@0:target:0\0");
-    members.insert_into("overlays/", "pi4-spidev.dtbo", member("pi4-spidev.dtbo", &overlay.encode()));
+    members.insert_into("overlays/", "pi4-spidev.dtbo", member("pi4-spidev.dtbo", &boot_files::overlay()));
     members
-}
-
-fn device_tree(board: &str, chip: &str) -> Vec<u8> {
-    let mut tree = Dtb::new();
-    tree.set("/", "compatible", format!("{board}\0{chip}\0").as_bytes());
-    for label in ["firmware", "spi", "rp1_gpio"] {
-        tree.set("/__symbols__", label, b"/somewhere\0");
-    }
-    tree.encode()
 }
 
 fn try_trees(plan: &Plan) -> Result<Trees, TrackError> {

@@ -174,7 +174,7 @@ pub enum RpiError {
     #[error("the kernel has no device tree for any board\n\nhint: is it a kernel for arm64?")]
     NoBoards,
     /// A device tree is damaged.
-    #[error("`{name}` of the kernel is damaged: {source}")]
+    #[error("`{name}` cannot be used: {source}")]
     Dtb {
         /// Name of the file.
         name: String,
@@ -346,40 +346,42 @@ impl<'a> Wardrobe<'a> {
         }
         tree.file(rpi::CONFIG, 0o644, Extents::bytes(text.into_bytes()));
         for (name, board) in config::overlays(self.options) {
-            let path = format!("{}/{name}.dtbo", rpi::OVERLAYS);
-            let content = self.overlay(&name, board.as_deref())?;
-            tree.file(&path, 0o644, content);
+            let path = overlay_path(&name);
+            let (content, is_own) = self.overlay(&name, &path)?;
+            self.check_overlay(&name, &content, board.as_deref())?;
+            // The project's own go in with all its files.
+            if !is_own {
+                tree.file(&path, 0o644, content);
+            }
         }
         Ok(())
     }
 }
 
 impl Wardrobe<'_> {
-    /// An overlay, from the project or from the firmware's package, once it is known to fit.
-    fn overlay(&self, name: &str, board: Option<&str>) -> Result<Extents, RpiError> {
-        let file = format!("{name}.dtbo");
-        let path = format!("{}/{file}", rpi::OVERLAYS);
+    /// An overlay, and whether it is the project's own or the firmware package's.
+    fn overlay(&self, name: &str, path: &str) -> Result<(Extents, bool), RpiError> {
         let own = files(self.ingredients.files).find(|(own, _)| own.as_str() == path);
-        let own = own.map(|(_, content)| content.clone());
-        let mut packaged = self.ingredients.members.all(FIRMWARE_OVERLAYS);
-        let found = own.or_else(|| Some(packaged.find(|(name, _)| *name == file)?.1.content()));
-        let Some(content) = found else {
-            let packaged = self.ingredients.members.all(FIRMWARE_OVERLAYS);
-            let known = packaged.filter_map(|(name, _)| name.strip_suffix(".dtbo"));
-            let known = known.collect::<Vec<_>>().join(", ");
-            return Err(RpiError::NoOverlay { name: name.to_owned(), known });
-        };
-        let tree = bytes(&file, &content)?;
-        let tree = Dtb::decode(&tree).map_err(|source| RpiError::Dtb { name: file, source })?;
-        if !tree.is_overlay() {
-            return Err(RpiError::NotAnOverlay(name.to_owned()));
+        if let Some((_, content)) = own {
+            return Ok((content.clone(), true));
         }
-        self.check_overlay(name, &tree, board)?;
-        Ok(content)
+        let packaged = || self.ingredients.members.all(FIRMWARE_OVERLAYS);
+        let file = packaged().find(|(file, _)| file.strip_suffix(".dtbo") == Some(name));
+        let known = || packaged().filter_map(|(file, _)| file.strip_suffix(".dtbo"));
+        let (_, file) = file.ok_or_else(|| RpiError::NoOverlay {
+            name: name.to_owned(),
+            known: known().collect::<Vec<_>>().join(", "),
+        })?;
+        Ok((file.content(), false))
     }
 
     /// Without the labels that it refers to, the firmware leaves an overlay out and says nothing.
-    fn check_overlay(&self, name: &str, overlay: &Dtb, board: Option<&str>) -> Result<(), RpiError> {
+    fn check_overlay(&self, name: &str, content: &Extents, board: Option<&str>) -> Result<(), RpiError> {
+        let overlay = Dtb::decode(&bytes(name, content)?)
+            .map_err(|source| RpiError::Dtb { name: overlay_path(name), source })?;
+        if !overlay.is_overlay() {
+            return Err(RpiError::NotAnOverlay(name.to_owned()));
+        }
         let boards = self.boards.iter().filter(|served| match board {
             Some(board) => served.name == board,
             None => !served.emulated,
@@ -410,6 +412,10 @@ impl Wardrobe<'_> {
         }
         Ok(())
     }
+}
+
+fn overlay_path(name: &str) -> String {
+    format!("{}/{name}.dtbo", rpi::OVERLAYS)
 }
 
 /// The initramfs, filled up to whole words: firmware has joined odd lengths wrongly
