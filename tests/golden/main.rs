@@ -81,9 +81,7 @@ fn try_trees(plan: &Plan) -> Result<Trees, TrackError> {
         files: &FileTree::new(),
         members: &members(dir.path()),
     };
-    let (slot, selector) = (plan.track.slot(&ingredients)?, plan.track.selector(&ingredients)?);
-    let findings = plan.track.findings(&ingredients)?;
-    Ok(Trees { slot, selector, findings, scratch: Some(dir) })
+    Ok(Trees { dressed: plan.track.dress(&ingredients)?, scratch: Some(dir) })
 }
 
 fn trees(plan: &Plan) -> Trees {
@@ -118,16 +116,16 @@ fn digest(content: &Extents) -> String {
 fn slots_and_selectors_are_dressed_as_reviewed() {
     for track in TRACKS {
         let trees = trees(&plan(track, ""));
-        check(&format!("{track}/slot.tree"), &list(&trees.slot));
-        check(&format!("{track}/selector.tree"), &list(&trees.selector));
-        assert!(!list(&trees.slot).contains(SLOT_FILE), "`slot.json` is made last");
+        check(&format!("{track}/slot.tree"), &list(&trees.dressed.slot));
+        check(&format!("{track}/selector.tree"), &list(&trees.dressed.selector));
+        assert!(!list(&trees.dressed.slot).contains(SLOT_FILE), "`slot.json` is made last");
     }
 }
 
 #[test]
 fn secure_boot_puts_shim_first() {
     let plan = plan("generic", "[generic]\nsecure_boot = true\n");
-    check("generic/selector-secure-boot.tree", &list(&trees(&plan).selector));
+    check("generic/selector-secure-boot.tree", &list(&trees(&plan).dressed.selector));
 }
 
 /// A project with something for all boards and something for one.
@@ -139,10 +137,10 @@ const BOARDS: &str = "[image]\nboards = [\"rpi4\", \"rpi5\"]\n[kernel]\ncmdline 
 fn config_txt_and_the_files_of_boards_are_as_reviewed() {
     let plan = plan("rpi", BOARDS);
     let trees = trees(&plan);
-    check("rpi/slot-boards.tree", &list(&trees.slot));
+    check("rpi/slot-boards.tree", &list(&trees.dressed.slot));
     for name in [rpi::CONFIG, rpi::CMDLINE] {
         let path = TreePath::parse(name.as_bytes()).unwrap();
-        let Kind::File(content) = &trees.slot.get(&path).unwrap().kind else { panic!("{name}") };
+        let Kind::File(content) = &trees.dressed.slot.get(&path).unwrap().kind else { panic!("{name}") };
         let mut bytes = vec![0; content.size() as usize];
         content.read_at(0, &mut bytes).unwrap();
         check(&format!("rpi/{name}"), std::str::from_utf8(&bytes).unwrap());
