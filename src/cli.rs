@@ -175,7 +175,34 @@ pub struct Boot {
     /// Print a time line of stages and how it ended as JSON; the console goes to --log only.
     #[arg(long)]
     pub json: bool,
+    /// The Raspberry Pi that is meant.
+    #[command(flatten)]
+    pub pi: Pi,
     /// Further arguments for QEMU, after `--`.
     #[arg(last = true, value_name = "QEMU-ARGUMENT")]
     pub qemu: Vec<String>,
+}
+
+/// Which Raspberry Pi an image is for, and how it starts.
+#[derive(Debug, Args)]
+#[command(next_help_heading = "Raspberry Pi")]
+pub struct Pi {
+    /// Do not run the image: tell what a model of the board's firmware would boot, and why.
+    #[arg(long)]
+    pub explain: bool,
+    /// With --explain: list all rules of the model, and where they come from.
+    #[arg(long, requires = "explain", conflicts_with = "json")]
+    pub rules: bool,
+    /// The board, and its variant after a colon, as in rpi5:d0.
+    #[arg(long, value_name = "BOARD", default_value = "rpi4")]
+    pub board: String,
+    /// Release of the board's EEPROM [default: the newest that is known].
+    #[arg(long, value_name = "YYYY-MM-DD")]
+    pub eeprom: Option<String>,
+    /// Partition that the last reboot asked for, as `reboot 3` does.
+    #[arg(long, value_name = "N")]
+    pub reboot_partition: Option<u32>,
+    /// Start with the tryboot flag set.
+    #[arg(long)]
+    pub tryboot: bool,
 }

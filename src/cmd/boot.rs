@@ -15,6 +15,9 @@ use crate::{cli, progress};
 const PATIENCE: u64 = 120;
 
 pub(super) fn run(arguments: &cli::Boot) -> anyhow::Result<ExitCode> {
+    if arguments.pi.explain {
+        return super::explain::run(arguments);
+    }
     let boot = resolve(arguments)?;
     // The console goes to the terminal unless it has somewhere else to go.
     let is_shown = boot.log.is_none() && !arguments.json;

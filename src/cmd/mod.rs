@@ -1,6 +1,7 @@
 //! The commands: each a story of half a screen.
 
 mod boot;
+mod explain;
 mod fetch;
 mod image;
 mod init;

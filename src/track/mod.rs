@@ -113,17 +113,11 @@ pub trait Track: Sync {
     /// busybox's are what boots and what the initramfs starts with.
     fn members(&self, choices: &Choices) -> Vec<Pick>;
 
-    /// The tree of a slot, but for its `slot.json`: the same for A and B.
+    /// Dresses the trees of an image.
     ///
     /// # Errors
     /// When the ingredients do not go together.
-    fn slot(&self, ingredients: &Ingredients<'_>) -> Result<FileTree, TrackError>;
-
-    /// The tree of the partition that is read first.
-    ///
-    /// # Errors
-    /// When the ingredients do not go together.
-    fn selector(&self, ingredients: &Ingredients<'_>) -> Result<FileTree, TrackError>;
+    fn dress(&self, ingredients: &Ingredients<'_>) -> Result<Dressed, TrackError>;
 
     /// Words that start every kernel command line.
     fn cmdline(&self) -> &'static str;
@@ -137,14 +131,6 @@ pub trait Track: Sync {
     /// version if that is known.
     fn notes(&self, _choices: &Choices, _kernel: Option<&str>) -> Vec<String> {
         Vec::new()
-    }
-
-    /// What people should know of what was built.
-    ///
-    /// # Errors
-    /// When the ingredients do not go together.
-    fn findings(&self, _ingredients: &Ingredients<'_>) -> Result<Vec<String>, TrackError> {
-        Ok(Vec::new())
     }
 
     /// Longest kernel command line, in bytes, beside what the loader adds.
@@ -182,6 +168,17 @@ pub enum Format {
     Fat32,
     /// ext4.
     Ext4,
+}
+
+/// The trees of an image.
+#[derive(Clone, Debug)]
+pub struct Dressed {
+    /// Each slot's, without its `slot.json`: the same for A and B.
+    pub slot: FileTree,
+    /// That of the partition that is read first.
+    pub selector: FileTree,
+    /// What people should know of it.
+    pub notes: Vec<String>,
 }
 
 /// What trees are dressed from.

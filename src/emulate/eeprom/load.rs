@@ -3,7 +3,7 @@
 use super::attempt::LARGEST_CONFIG;
 use super::media::Part;
 use super::{Chosen, Model, Question, release};
-use crate::board::{Board, Chip};
+use crate::board::{Board, BoardDtb, Chip};
 use crate::configtxt::{Item, Settings, lines};
 use crate::dtb::{self, Dtb};
 
@@ -29,6 +29,8 @@ pub(super) struct Names {
     pub(super) dtbs: Vec<String>,
     /// The one that is found.
     pub(super) dtb: Option<String>,
+    /// Whether it is there for the plain board, while a variant was asked for.
+    is_of_plain_board: bool,
 }
 
 impl Names {
@@ -47,9 +49,13 @@ impl Names {
         let all = |names: Vec<String>| names.iter().map(|name| join(prefix, name)).collect::<Vec<_>>();
         let first = |names: &[String]| names.iter().find(|name| part.has(name)).cloned();
         let kernels = all(kernels(settings, question.board));
-        let dtbs = all(dtbs(settings, question));
+        let (own, plain) = dtbs(settings, question);
+        let own_count = own.len();
+        let dtbs = all([own, plain].concat());
         let (kernel, dtb) = (first(&kernels), first(&dtbs));
-        Names { prefix: prefix.to_owned(), is_prefix_ignored: false, kernels, kernel, dtbs, dtb }
+        let is_of_plain_board = dtb.as_ref().is_some_and(|dtb| !dtbs[..own_count].contains(dtb));
+        let prefix = prefix.to_owned();
+        Names { prefix, is_prefix_ignored: false, kernels, kernel, dtbs, dtb, is_of_plain_board }
     }
 }
 
@@ -69,21 +75,21 @@ fn kernels(settings: &Settings, board: &Board) -> Vec<String> {
     }
 }
 
-/// Device trees to look for, the best one first; none when config.txt wants none.
-fn dtbs(settings: &Settings, question: &Question) -> Vec<String> {
+/// Device trees to look for, the best one first, and those of the plain board, which are taken for
+/// a variant where it has none; nothing at all when config.txt wants none.
+fn dtbs(settings: &Settings, question: &Question) -> (Vec<String>, Vec<String>) {
     match settings.device_tree() {
-        Some("") => return Vec::new(),
-        Some(name) => return vec![name.to_owned()],
+        Some("") => return (Vec::new(), Vec::new()),
+        Some(name) => return (vec![name.to_owned()], Vec::new()),
         None => {}
     }
+    let names = |dtb: Option<&BoardDtb>| {
+        let mainline = dtb.filter(|_| settings.upstream_kernel()).map(|dtb| dtb.from.clone());
+        [mainline.unwrap_or_default(), dtb.map(|dtb| dtb.asks.clone()).unwrap_or_default()].concat()
+    };
     let variant = question.board.dtb(question.variant.as_deref());
     let plain = question.board.dtb(None).filter(|_| question.variant.is_some());
-    let mut names: Vec<String> = Vec::new();
-    for dtb in variant.into_iter().chain(plain) {
-        let mainline = dtb.from.iter().filter(|_| settings.upstream_kernel());
-        names.extend(mainline.chain(&dtb.asks).cloned());
-    }
-    names
+    (names(variant), names(plain))
 }
 
 impl Model<'_> {
@@ -103,7 +109,7 @@ impl Model<'_> {
             self.say("os-prefix", format!("puts `{}` before the names", names.prefix));
         }
         let dtb = self.device_tree(part, &names)?;
-        let overlays = self.overlays(part, &settings, &names.prefix);
+        let overlays = self.overlays(part, &settings, &names);
         let cmdline = self.cmdline(part, &settings, &names.prefix);
         let kernel = self.kernel(part, &names)?;
         let initramfs = self.initramfs(part, &settings, &names.prefix, &kernel);
@@ -156,18 +162,19 @@ impl Model<'_> {
             return None;
         }
         self.say("dtb", format!("reads {path}"));
-        let board = self.question.board;
-        let own = board.dtb(self.question.variant.as_deref());
-        let is_own = own.is_some_and(|dtb| {
-            dtb.asks.iter().chain(&dtb.from).any(|name| join(&names.prefix, name) == *path)
-        });
-        if self.question.variant.is_some() && names.dtbs.len() > 1 && !is_own {
-            self.say(
-                "dtb-variant",
-                format!("{path} is for the plain board: this variant needs one of its own"),
-            );
-        }
         Some(Some(path.clone()))
+    }
+
+    /// The vendor's overlay that makes a variant's device tree of that of the plain board.
+    fn variant_overlay(&mut self, part: &Part, names: &Names, prefix: &str) -> Option<String> {
+        let variant = self.question.variant.as_deref()?;
+        let tree = names.dtb.as_deref().filter(|_| names.is_of_plain_board)?;
+        let overlay = format!("{prefix}bcm{}{variant}.dtbo", u32::from(self.chip()));
+        let is_there = part.has(&overlay);
+        let says =
+            if is_there { format!("applies {overlay}") } else { format!("there is no {overlay} either") };
+        self.say("dtb-variant", format!("{tree} is for the plain board, not for {variant}: {says}"));
+        is_there.then_some(overlay)
     }
 
     fn no_device_tree(&mut self, names: &Names) -> Option<Option<String>> {
@@ -227,11 +234,11 @@ impl Model<'_> {
         })
     }
 
-    fn overlays(&mut self, part: &Part, settings: &Settings, prefix: &str) -> Vec<String> {
-        let own = join(prefix, settings.overlay_prefix());
+    fn overlays(&mut self, part: &Part, settings: &Settings, names: &Names) -> Vec<String> {
+        let own = join(&names.prefix, settings.overlay_prefix());
         let is_shared = !part.has(&format!("{own}README"));
         let prefix = if is_shared { join("", settings.overlay_prefix()) } else { own };
-        let mut applied = Vec::new();
+        let mut applied: Vec<String> = self.variant_overlay(part, names, &prefix).into_iter().collect();
         for overlay in settings.overlays() {
             let path = format!("{prefix}{}.dtbo", overlay.name);
             if part.has(&path) {

@@ -194,10 +194,7 @@ impl Model<'_> {
             return None;
         }
         let numbers: Vec<String> = media.numbers().iter().map(ToString::to_string).collect();
-        self.say(
-            "table",
-            format!("reads the {}, which has the partitions {}", media.scheme(), numbers.join(", ")),
-        );
+        self.say("table", format!("reads the {}; its partitions: {}", media.scheme(), numbers.join(", ")));
         Some(media)
     }
 
@@ -212,7 +209,8 @@ impl Model<'_> {
             .find(|number| media.part(*number).is_ok_and(|part| part.has("recovery.bin")));
         if let Some(number) = found {
             let what = format!(
-                "the boot ROM first starts recovery.bin of partition {number}, which writes the EEPROM"
+                "the boot ROM first starts recovery.bin of partition {number}; what follows is only reached \
+                 when that has written the EEPROM and is gone"
             );
             self.say("recovery-bin", what);
         }

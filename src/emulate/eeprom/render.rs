@@ -71,7 +71,7 @@ pub fn render(question: &Question, answer: &Answer) -> String {
     let explained = Explained::new(question, answer);
     let variant = question.variant.as_ref().map_or(String::new(), |variant| format!(", {variant}"));
     // Writing into a string does not fail.
-    let mut text = format!("{}{variant}: {LABEL}\n\n", question.board.title);
+    let mut text = format!("{}{variant}\n{LABEL}\n\n", question.board.title);
     for (number, ExplainedStep { what, rule, kind, .. }) in (1..).zip(&explained.steps) {
         let kind = kind.map_or(String::new(), |kind| format!("{kind}: "));
         let _ = writeln!(text, "{number:3}  {}  [{kind}{rule}]", clean(what));

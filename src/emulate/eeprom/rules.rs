@@ -71,7 +71,7 @@ pub const RULES: &[Rule] = &[
     rule(
         "recovery-bin",
         Documented,
-        "the boot ROM of Raspberry Pi 4 starts recovery.bin from any FAT before it looks at the EEPROM; in a slot this stops the board",
+        "the boot ROM of Raspberry Pi 4 starts recovery.bin from any FAT before it looks at the EEPROM, where it is not switched off as on Compute Modules; in a slot it has stopped boards",
         "raspberry-pi/bootflow-eeprom.adoc, rpi-eeprom#499",
     ),
     rule(
@@ -263,7 +263,7 @@ pub const RULES: &[Rule] = &[
     rule(
         "dtb-variant",
         Measured,
-        "where the device tree of a variant is missing, that of the plain board is taken; of Raspberry Pi 5, a mainline kernel then panics on the D0 stepping",
+        "where the device tree of a variant is missing, that of the plain board is taken, with the vendor's overlay where it is there; without that a mainline kernel panics on the D0 stepping of Raspberry Pi 5",
         "raspberrypi/firmware#2018",
     ),
     rule(
