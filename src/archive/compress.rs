@@ -38,13 +38,65 @@ impl Packing {
 /// # Errors
 /// When the first bytes cannot be read. Damage further on is an error of the reader returned.
 pub fn unpack<'a>(packed: impl Read + Send + 'a) -> io::Result<Box<dyn Read + Send + 'a>> {
-    let mut packed = BufReader::with_capacity(256 << 10, packed);
-    Ok(match Packing::detect(packed.fill_buf()?) {
-        Packing::Plain => Box::new(packed),
-        Packing::Gzip => Box::new(Told("gzip", flate2::bufread::MultiGzDecoder::new(packed))),
-        Packing::Xz => Box::new(Told("xz", Xz(lzma_rust2::XzReader::new_mem_limit(packed, true, XZ_MEMORY)))),
-        Packing::Zstd => Box::new(Told("zstd", zstd::stream::read::Decoder::with_buffer(packed)?)),
-    })
+    Ok(Box::new(Unpacked::new(BufReader::with_capacity(256 << 10, packed))?))
+}
+
+/// What is packed, read.
+pub struct Unpacked<R: BufRead>(Decoder<R>);
+
+enum Decoder<R: BufRead> {
+    Plain(R),
+    Gzip(Told<flate2::bufread::MultiGzDecoder<R>>),
+    Member(Told<flate2::bufread::GzDecoder<R>>),
+    Xz(Box<Told<Xz<R>>>),
+    Zstd(Told<zstd::stream::read::Decoder<'static, R>>),
+}
+
+impl<R: BufRead> Unpacked<R> {
+    /// Finds out how `packed` is packed.
+    ///
+    /// # Errors
+    /// When its first bytes cannot be read.
+    pub fn new(mut packed: R) -> io::Result<Self> {
+        Ok(Unpacked(match Packing::detect(packed.fill_buf()?) {
+            Packing::Plain => Decoder::Plain(packed),
+            Packing::Gzip => Decoder::Gzip(Told("gzip", flate2::bufread::MultiGzDecoder::new(packed))),
+            Packing::Xz => {
+                let reader = lzma_rust2::XzReader::new_mem_limit(packed, true, XZ_MEMORY);
+                Decoder::Xz(Box::new(Told("xz", Xz(reader))))
+            }
+            Packing::Zstd => Decoder::Zstd(Told("zstd", zstd::stream::read::Decoder::with_buffer(packed)?)),
+        }))
+    }
+}
+
+impl<R: BufRead> Unpacked<R> {
+    /// The same, up to the end of the first gzip member or zstd frame; what follows is left to be
+    /// read from `packed`. Of xz all streams are read.
+    ///
+    /// # Errors
+    /// When the first bytes cannot be read.
+    pub fn first(packed: R) -> io::Result<Self> {
+        Ok(Unpacked(match Unpacked::new(packed)?.0 {
+            Decoder::Gzip(Told(name, reader)) => {
+                Decoder::Member(Told(name, flate2::bufread::GzDecoder::new(reader.into_inner())))
+            }
+            Decoder::Zstd(Told(name, reader)) => Decoder::Zstd(Told(name, reader.single_frame())),
+            other => other,
+        }))
+    }
+}
+
+impl<R: BufRead> Read for Unpacked<R> {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        match &mut self.0 {
+            Decoder::Plain(reader) => reader.read(buffer),
+            Decoder::Gzip(reader) => reader.read(buffer),
+            Decoder::Member(reader) => reader.read(buffer),
+            Decoder::Xz(reader) => reader.read(buffer),
+            Decoder::Zstd(reader) => reader.read(buffer),
+        }
+    }
 }
 
 /// A decompressor of the named packing, whose own errors are told as what they mean. Those of the
