@@ -170,22 +170,55 @@ pub struct Boot {
     /// Write the serial console to a file instead of the terminal.
     #[arg(long, value_name = "FILE")]
     pub log: Option<PathBuf>,
-    /// Memory of the machine.
-    #[arg(long, value_name = "SIZE", default_value = "512 MiB")]
-    pub memory: crate::units::Bytes,
-    /// Processors of the machine.
-    #[arg(long, value_name = "N", default_value_t = 1)]
-    pub cpus: u32,
+    /// Memory of a UEFI machine [default: 512 MiB].
+    #[arg(long, value_name = "SIZE")]
+    pub memory: Option<crate::units::Bytes>,
+    /// Processors of a UEFI machine [default: 1].
+    #[arg(long, value_name = "N")]
+    pub cpus: Option<u32>,
     /// Give the machine a network card; its network has DHCP and nothing else.
     #[arg(long)]
     pub network: bool,
-    /// Start firmware that enforces Secure Boot.
+    /// Start UEFI firmware that enforces Secure Boot.
     #[arg(long)]
     pub secure_boot: bool,
+    /// Machine that stands in for a Raspberry Pi: raspi3b, or raspi4b with QEMU 9 [default: raspi3b].
+    #[arg(long, value_name = "MACHINE")]
+    pub machine: Option<String>,
+    /// Set the tryboot flag of a Raspberry Pi before the first start.
+    #[arg(long)]
+    pub tryboot: bool,
     /// Print a time line of stages and how it ended as JSON; the console goes to --log only.
     #[arg(long)]
     pub json: bool,
+    /// The Raspberry Pi that is meant.
+    #[command(flatten)]
+    pub pi: Pi,
     /// Further arguments for QEMU, after `--`.
     #[arg(last = true, value_name = "QEMU-ARGUMENT")]
     pub qemu: Vec<String>,
+}
+
+/// Which Raspberry Pi an image is for, and how it starts.
+#[derive(Debug, Args)]
+#[command(next_help_heading = "Raspberry Pi")]
+pub struct Pi {
+    /// Do not run the image: tell what a model of the board's firmware would boot, and why.
+    #[arg(long)]
+    pub explain: bool,
+    /// With --explain: list all rules of the model, and where they come from.
+    #[arg(long, requires = "explain", conflicts_with = "json")]
+    pub rules: bool,
+    /// The board, and its variant after a colon, as in rpi5:d0.
+    #[arg(long, value_name = "BOARD", default_value = "rpi4")]
+    pub board: String,
+    /// Release of the board's EEPROM [default: the newest that is known].
+    #[arg(long, value_name = "YYYY-MM-DD")]
+    pub eeprom: Option<String>,
+    /// Partition that the last reboot asked for, as `reboot 3` does.
+    #[arg(long, value_name = "N")]
+    pub reboot_partition: Option<u32>,
+    /// Start with the tryboot flag set.
+    #[arg(long)]
+    pub tryboot: bool,
 }

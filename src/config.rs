@@ -333,12 +333,6 @@ pub enum ConfigError {
 }
 
 impl Config {
-    /// The same project for these boards.
-    pub fn with_boards(mut self, boards: Vec<String>) -> Self {
-        self.image.boards = Some(boards);
-        self
-    }
-
     /// Reads a project file.
     ///
     /// # Errors

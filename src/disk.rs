@@ -13,22 +13,18 @@ use crate::image::write::{Job, Mirror, Watch};
 use crate::image::{Formatted, PlacedFile};
 use crate::plan::{Build, Plan, Sizes};
 use crate::slot::{self, SLOT_FILE, SlotFile, SlotJson};
-use crate::track::{Format, Partition};
+use crate::track::{Dressed, Format, Partition};
 use crate::tree::{FileTree, Kind};
 use crate::units::{Bytes, Sectors};
 
 /// Automatic sizes are multiples of this.
 const STEP: Bytes = Bytes::mib(32);
 
-/// The trees of an image: one for both slots, one for the partition that is read first.
+/// The trees of an image.
 #[derive(Debug)]
 pub struct Trees {
-    /// Each slot's, without its `slot.json`.
-    pub slot: FileTree,
-    /// The selector's.
-    pub selector: FileTree,
-    /// What people should know of what was built.
-    pub findings: Vec<String>,
+    /// Those that the track has dressed.
+    pub dressed: Dressed,
     /// Files that live only as long as the build, when there are any.
     pub scratch: Option<TempDir>,
 }
@@ -103,13 +99,13 @@ pub enum DiskError {
 /// # Errors
 /// When a tree does not fit into its partition, or holds what its file system cannot.
 pub fn lay_out(plan: &Plan, build: &Build, trees: &Trees) -> Result<Disk, DiskError> {
-    let slot = slot_json(plan, build, &trees.slot);
-    let mut slot_tree = trees.slot.clone();
+    let slot = slot_json(plan, build, &trees.dressed.slot);
+    let mut slot_tree = trees.dressed.slot.clone();
     slot_tree.file(SLOT_FILE, 0o644, slot.clone().late());
     let data = FileTree::new();
     let rows = plan.track.partitions();
     let tree = |role| match role {
-        Role::Selector => &trees.selector,
+        Role::Selector => &trees.dressed.selector,
         Role::Boot(_) | Role::System(_) => &slot_tree,
         Role::Data => &data,
     };

@@ -1,12 +1,18 @@
-//! Writing small files so that they are whole or not there.
+//! Files of the host: small ones that are whole or not there, large ones with holes.
 
 use std::ffi::OsString;
 use std::fs::File;
-use std::io::{self, Write as _};
+use std::io::{self, Read as _, Seek as _, Write as _};
 use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::Path;
 
+use rustix::fs::SeekFrom as Hole;
 use tempfile::NamedTempFile;
+
+use crate::interrupt;
+
+/// Most that is copied at once, in bytes, between two looks at whether the user wants to stop.
+const CHUNK: u64 = 64 << 20;
 
 /// Puts a file of `content` in place of what is at `path`, through a temporary file beside it.
 ///
@@ -32,4 +38,56 @@ pub fn beside(path: &Path) -> io::Result<NamedTempFile> {
     // random name in its errors.
     let open = |path: &Path| File::options().read(true).write(true).create_new(true).mode(0o666).open(path);
     tempfile::Builder::new().prefix(&prefix).suffix(".part").make_in(dir, open)
+}
+
+/// The first byte from `at` on that is not in a hole, `None` when only a hole follows.
+///
+/// # Errors
+/// When the file cannot tell.
+pub fn next_data(file: &File, at: u64) -> io::Result<Option<u64>> {
+    match rustix::fs::seek(file, Hole::Data(at)) {
+        Ok(start) => Ok(Some(start)),
+        Err(rustix::io::Errno::NXIO) => Ok(None),
+        Err(error) => Err(error.into()),
+    }
+}
+
+/// What is not a hole in the first `size` bytes of a file, as starts and ends.
+pub fn data(file: &File, size: u64) -> impl Iterator<Item = io::Result<(u64, u64)>> {
+    let mut at = 0;
+    std::iter::from_fn(move || {
+        if at >= size {
+            return None;
+        }
+        let next = || -> io::Result<Option<(u64, u64)>> {
+            let Some(start) = next_data(file, at)?.filter(|start| *start < size) else { return Ok(None) };
+            Ok(Some((start, rustix::fs::seek(file, Hole::Hole(start))?.min(size))))
+        };
+        let range = next();
+        // Nothing follows an error.
+        at = range.as_ref().map_or(size, |range| range.map_or(size, |(_, end)| end));
+        range.transpose()
+    })
+}
+
+/// Copies what is not a hole in the first `size` bytes to the same places of `to`, where the file
+/// system can without moving a byte.
+///
+/// # Errors
+/// When reading or writing fails, or the user asked to stop.
+pub fn copy_sparse(mut from: &File, mut to: &File, size: u64) -> io::Result<()> {
+    for range in data(from, size) {
+        let (mut at, end) = range?;
+        while at < end {
+            interrupt::check()?;
+            let count = CHUNK.min(end - at);
+            from.seek(io::SeekFrom::Start(at))?;
+            to.seek(io::SeekFrom::Start(at))?;
+            if io::copy(&mut from.take(count), &mut to)? < count {
+                return Err(io::ErrorKind::UnexpectedEof.into());
+            }
+            at += count;
+        }
+    }
+    Ok(())
 }

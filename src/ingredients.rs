@@ -106,10 +106,7 @@ pub fn trees(plan: &Plan, build: &Build, store: &Store, parts: &Parts) -> Result
         files: &files,
         members: &members,
     };
-    let slot = plan.track.slot(&ingredients)?;
-    let selector = plan.track.selector(&ingredients)?;
-    let findings = plan.track.findings(&ingredients)?;
-    Ok(Trees { slot, selector, findings, scratch: Some(scratch) })
+    Ok(Trees { dressed: plan.track.dress(&ingredients)?, scratch: Some(scratch) })
 }
 
 impl Kitchen<'_> {

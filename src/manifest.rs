@@ -96,6 +96,11 @@ fn partitions(table: &PartitionTable) -> Vec<Partition> {
     table.entries.iter().map(row).collect()
 }
 
+fn licences(plan: &Plan) -> Vec<Licence> {
+    let licences = plan.track.licences(&plan.loader.choices).into_iter();
+    licences.map(|(part, file)| Licence { part, file }).collect()
+}
+
 impl Manifest {
     /// The manifest of the image at `path`, which holds `disk` as it was `written`.
     pub fn new(
@@ -122,7 +127,7 @@ impl Manifest {
             partitions: partitions(&disk.table),
             slot: disk.slot.clone().with(&written.digests),
             sources: parts.iter().map(|part| part.pin.clone()).collect(),
-            licences: plan.track.licences().iter().map(|(part, file)| Licence { part, file }).collect(),
+            licences: licences(plan),
         }
     }
 

@@ -8,13 +8,13 @@ use std::path::PathBuf;
 use serde::Serialize;
 
 use crate::config::{self, BoardConfig, Config, ConfigError, KernelSource, RootfsFormat, Size};
-use crate::firmware::Part;
+use crate::firmware::{Part, upstream};
 use crate::identity::BuildId;
 use crate::lock::{Pin, Pins};
 use crate::source::{Debian, Origin, PathKind, Sources, Suite, Wanted};
 use crate::substrate::{self, initramfs::Compression};
 use crate::suggest;
-use crate::track::{self, Choices, Track, rpi};
+use crate::track::{self, Choices, Track, TrackError, rpi};
 
 /// Suite of the archive that parts are taken from when the project names none.
 const SUITE: &str = "trixie";
@@ -181,9 +181,9 @@ pub enum PlanError {
     /// Boards are named on a track that has none.
     #[error("track `{0}` has no boards to choose from\n\nhint: leave `--board` and `image.boards` out")]
     NoBoards(&'static str),
-    /// Something is chosen about the Raspberry Pi that cannot be.
+    /// Something is chosen about the track that cannot be.
     #[error(transparent)]
-    Rpi(#[from] rpi::RpiError),
+    Track(#[from] TrackError),
     /// The loader could not pass the command line on.
     #[error(
         "the kernel command line has {length} bytes, but this track's loader passes on {most} at the most\n\nhint: shorten `kernel.cmdline`"
@@ -212,13 +212,16 @@ pub fn load(request: &Request) -> Result<Plan, PlanError> {
     }
     let file = project.join(config::FILE);
     let has_file = file.exists();
-    let config = if has_file { Config::read(&file)? } else { Config::default() };
+    let mut config = if has_file { Config::read(&file)? } else { Config::default() };
     let track = find_track(request.track.as_deref().or(config.image.track.as_deref()))?;
     let epoch = std::env::var("SOURCE_DATE_EPOCH").ok().filter(|text| !text.is_empty());
     let source_date_epoch = epoch.map(|text| text.parse().map_err(|_| PlanError::Epoch(text))).transpose()?;
-    let boards = request.boards.clone();
-    let config = if boards.is_empty() { config } else { config.with_boards(boards) };
-    let mut plan = decide(config, track);
+    if !request.boards.is_empty() {
+        config.image.boards = Some(request.boards.clone());
+    }
+    let from_environment = std::env::var(upstream::VARIABLE).ok().filter(|text| !text.is_empty());
+    config.rpi.upstream = config.rpi.upstream.or(from_environment);
+    let mut plan = decide(config, track)?;
     check_command_line(&plan)?;
     check_boards(&plan)?;
     plan.sources.resolve_paths(project);
@@ -235,7 +238,7 @@ fn check_boards(plan: &Plan) -> Result<(), PlanError> {
     if plan.track.name() != rpi::Rpi.name() {
         return if rpi.boards.is_empty() { Ok(()) } else { Err(PlanError::NoBoards(plan.track.name())) };
     }
-    Ok(rpi.check()?)
+    rpi.check().map_err(|error| PlanError::Track(error.into()))
 }
 
 fn find_track(name: Option<&str>) -> Result<&'static dyn Track, PlanError> {
@@ -252,12 +255,12 @@ fn find_track(name: Option<&str>) -> Result<&'static dyn Track, PlanError> {
 }
 
 /// Fills in every default. Pure.
-fn decide(config: Config, track: &'static dyn Track) -> Plan {
+fn decide(config: Config, track: &'static dyn Track) -> Result<Plan, PlanError> {
     let name = config.image.name.as_ref().map_or("factory", |name| &name.0).to_owned();
     let choices = choices(&config);
     let bare = config.rootfs.layer.is_empty();
     let kernel = kernel_part(&config.kernel, track);
-    Plan {
+    Ok(Plan {
         project: PathBuf::new(),
         has_file: false,
         track,
@@ -287,10 +290,10 @@ fn decide(config: Config, track: &'static dyn Track) -> Plan {
         }),
         allow_missing: config.rootfs.allow_missing.clone(),
         loader: Loader { files: files(&config, track).is_some(), choices: choices.clone() },
-        sources: sources(config, track, &kernel, &choices),
+        sources: sources(config, track, &kernel, &choices)?,
         source_date_epoch: None,
         name,
-    }
+    })
 }
 
 /// The track's kernel, or the project's. A package of the project's own choice is looked for in the
@@ -313,6 +316,7 @@ fn choices(config: &Config) -> Choices {
         rpi: rpi::Options {
             boards: config.image.boards.clone().unwrap_or_default(),
             firmware: rpi.firmware.unwrap_or_default(),
+            upstream: rpi.upstream.clone(),
             no_uart: !rpi.uart.unwrap_or(true),
             all: BoardConfig {
                 config: rpi.config.clone(),
@@ -350,12 +354,17 @@ fn origin(layer: config::Layer) -> Option<Origin> {
     }
 }
 
-fn sources(config: Config, track: &dyn Track, kernel: &Part, choices: &Choices) -> Sources {
+fn sources(
+    config: Config,
+    track: &dyn Track,
+    kernel: &Part,
+    choices: &Choices,
+) -> Result<Sources, TrackError> {
     let files = files(&config, track);
     let debian = config.sources.debian;
     let components = debian.components.unwrap_or_else(|| vec!["main".to_owned()]);
     let suites = debian.suites.unwrap_or_else(|| vec![SUITE.to_owned()]);
-    let mut wanted = track.wanted(kernel, choices);
+    let mut wanted = track.wanted(kernel, choices)?;
     let directories = [(part::PAYLOAD, config.substrate.payload), (part::FILES, files)];
     for (name, path) in directories {
         let origin = |path| Origin::Path { path, kind: PathKind::Directory };
@@ -367,7 +376,7 @@ fn sources(config: Config, track: &dyn Track, kernel: &Part, choices: &Choices) 
     let suites =
         suites.into_iter().map(|name| Suite { name, components: components.clone(), mirror: None }).collect();
     let debian = Debian { mirror: debian.mirror, suites, arch: ARCH.to_owned(), keyring: debian.keyring };
-    Sources { debian, wanted }
+    Ok(Sources { debian, wanted })
 }
 
 impl Plan {

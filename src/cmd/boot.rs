@@ -7,6 +7,7 @@ use std::time::Duration;
 use anyhow::Context as _;
 use regex::Regex;
 
+use crate::emulate::pi::machine::{self, PiMachine};
 use crate::emulate::{self, Boot, Ended, Report, firmware::Choice, timeline::Event};
 use crate::{cli, progress};
 
@@ -14,6 +15,9 @@ use crate::{cli, progress};
 const PATIENCE: u64 = 120;
 
 pub(super) fn run(arguments: &cli::Boot) -> anyhow::Result<ExitCode> {
+    if arguments.pi.explain {
+        return super::explain::run(arguments);
+    }
     let boot = resolve(arguments)?;
     // The console goes to the terminal unless it has somewhere else to go.
     let is_shown = boot.log.is_none() && !arguments.json;
@@ -46,6 +50,8 @@ fn resolve(arguments: &cli::Boot) -> anyhow::Result<Boot> {
         cpus: arguments.cpus,
         network: arguments.network,
         firmware: if arguments.secure_boot { Choice::SecureBoot } else { Choice::Plain },
+        machine: arguments.machine.as_deref().map(machine).transpose()?,
+        tryboot: arguments.tryboot,
         interactive: is_watched && arguments.log.is_none() && std::io::stdin().is_terminal(),
         extra: arguments.qemu.iter().map(Into::into).collect(),
         until,
@@ -53,11 +59,19 @@ fn resolve(arguments: &cli::Boot) -> anyhow::Result<Boot> {
     })
 }
 
+/// The machine with this name.
+fn machine(name: &str) -> anyhow::Result<&'static PiMachine> {
+    let names = || machine::ALL.each_ref().map(|machine| machine.name).join("`, `");
+    machine::find(name)
+        .with_context(|| format!("there is no machine `{name}`\n\nhint: there are `{}`", names()))
+}
+
 /// How it ended, and how far the last boot came.
 fn describe(report: &Report) -> String {
     let ended = match &report.ended {
         Ended::PowerOff => "the machine switched itself off".to_owned(),
         Ended::Reset { resets } => format!("the machine reset again after {resets} resets"),
+        Ended::Dark { reason } => format!("the board finds nothing to start: {reason}"),
         Ended::Panic { line } => format!("the machine gave up: {line}"),
         Ended::Until { line } => format!("found: {line}"),
         Ended::Timeout => "out of time".to_owned(),

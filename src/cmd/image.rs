@@ -16,7 +16,7 @@ pub(super) fn run(arguments: &cli::Image) -> anyhow::Result<ExitCode> {
     let (store, parts, pins) = super::obtain(&plan, &arguments.sources, false)?;
     let build = plan.build(parts.iter().map(|part| &part.pin), &pins);
     let trees = ingredients::trees(&plan, &build, &store, &parts)?;
-    trees.findings.iter().for_each(|finding| progress::note(&format!("note: {finding}")));
+    trees.dressed.notes.iter().for_each(|note| progress::note(&format!("note: {note}")));
     let disk = disk::lay_out(&plan, &build, &trees)?;
     let bar = progress::bytes("writing", disk.mapped());
     let draft = image::write::draft(&output, &disk.job(), |bytes| bar.inc(bytes))?;

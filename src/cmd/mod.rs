@@ -2,6 +2,7 @@
 
 mod boot;
 mod check;
+mod explain;
 mod fetch;
 mod image;
 mod init;

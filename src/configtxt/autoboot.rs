@@ -150,7 +150,7 @@ mod tests {
 
     #[test]
     fn only_one_sector_is_read() {
-        let text = [&VENDORS[..], &b"\n".repeat(448), b"[all]\nboot_partition=4\n"].concat();
+        let text = [VENDORS, &b"\n".repeat(448), b"[all]\nboot_partition=4\n"].concat();
         assert_eq!(text.iter().position(|byte| *byte == b'4'), Some(533));
         assert_eq!(partition(&text, false, true), Some(2));
         assert_eq!(problems(&text)[0].to_string(), "autoboot.txt: it has 535 bytes, of which 512 are read");

@@ -1,20 +1,26 @@
 //! Running an image in QEMU: real firmware, real loader, real kernel.
 //!
 //! ```text
-//!   Boot --> arguments --> Machine --> Session (console, events, keys, clock) --> Report
+//!   Boot --> Chain (UEFI, or the Pi's) --> Machine --> Session (console, events, keys, clock) --> Report
+//!              ^                                           |
+//!              +----------------- reset -------------------+
 //! ```
 //! The image is not changed unless the run shall [persist](Boot::persist). How a run ended comes
 //! from QEMU's events, since its exit status is the same for a power-off, a reset and a quit.
 
+mod chain;
 mod console;
 pub mod eeprom;
 pub mod firmware;
 mod keyboard;
+mod messages;
+pub mod pi;
 mod qemu;
 mod qmp;
 mod session;
 mod source;
 pub mod timeline;
+mod uefi;
 
 use std::ffi::OsString;
 use std::fs::File;
@@ -25,12 +31,15 @@ use std::time::Duration;
 use regex::Regex;
 use serde::Serialize;
 
+use crate::dtb::DtbError;
 use crate::tool::ToolError;
 use crate::units::Bytes;
+use crate::volume::fat::FatError;
+use crate::volume::{OpenError, TableError};
+use eeprom::ModelError;
 use firmware::{Choice, Firmware, FirmwareError};
-use qemu::Machine;
+use pi::machine::PiMachine;
 use session::Session;
-use source::Source;
 use timeline::BootLog;
 
 /// What to run, and for how long.
@@ -48,14 +57,19 @@ pub struct Boot {
     pub max_resets: Option<u32>,
     /// Where to keep all bytes of the console.
     pub log: Option<PathBuf>,
-    /// Memory of the machine. A Debian kernel needs 384 MiB.
-    pub memory: Bytes,
-    /// Processors of the machine.
-    pub cpus: u32,
+    /// Memory of the machine, where one can choose it; 512 MiB when nothing is said.
+    pub memory: Option<Bytes>,
+    /// Processors of the machine, where one can choose them; 1 when nothing is said.
+    pub cpus: Option<u32>,
     /// A network card. Its network has DHCP and nothing else: no host, no outside.
     pub network: bool,
-    /// What the machine starts with.
+    /// What a UEFI machine starts with.
     pub firmware: Choice,
+    /// The machine that stands in for a Raspberry Pi; the first of [`pi::machine::ALL`] when
+    /// nothing is said.
+    pub machine: Option<&'static PiMachine>,
+    /// Whether the tryboot flag of a Raspberry Pi is set at the start.
+    pub tryboot: bool,
     /// Gives the machine the keys of standard input, which must be a terminal. Ctrl-C is not one
     /// of them: it ends the run.
     pub interactive: bool,
@@ -73,6 +87,11 @@ pub enum Ended {
     Reset {
         /// The resets before that one.
         resets: u32,
+    },
+    /// After a reset, the board finds nothing that it can start.
+    Dark {
+        /// What the model of its firmware says last.
+        reason: String,
     },
     /// Kernel or firmware gave up for good: nothing but its line would ever have come.
     Panic {
@@ -100,8 +119,8 @@ pub enum Ended {
 pub struct Report {
     /// The image.
     pub image: PathBuf,
-    /// The firmware that started it.
-    pub firmware: Firmware,
+    /// The firmware that QEMU ran, if it did.
+    pub firmware: Option<Firmware>,
     /// Whether it went as wanted: the line that was waited for came; or none was waited for and
     /// the machine switched itself off, or the person at its console was done.
     pub success: bool,
@@ -142,9 +161,101 @@ pub enum BootError {
         /// The image.
         path: PathBuf,
     },
+    /// An option that means nothing for this image.
+    #[error("`{option}` does not fit this image: {why}\n\nhint: leave it out")]
+    Unfit {
+        /// The option.
+        option: &'static str,
+        /// Why not.
+        why: &'static str,
+    },
     /// There is no firmware.
     #[error(transparent)]
     Firmware(#[from] FirmwareError),
+    /// The image cannot be copied.
+    #[error("copying `{}` into `{}`", path.display(), dir.display())]
+    Copy {
+        /// The image.
+        path: PathBuf,
+        /// Where to; the copy has no name.
+        dir: PathBuf,
+        /// The system's reason.
+        source: io::Error,
+    },
+    /// The card cannot be read.
+    #[error(transparent)]
+    Open(#[from] OpenError),
+    /// It has no sound partition table any more.
+    #[error(transparent)]
+    Table(#[from] TableError),
+    /// The model cannot say what the board would start.
+    #[error(transparent)]
+    Model(#[from] ModelError),
+    /// The board finds nothing that it can start.
+    #[error("{board} finds nothing to start: {reason}\n\nhint: see `factory boot --explain`")]
+    Dark {
+        /// The board.
+        board: String,
+        /// What the model of its firmware says last.
+        reason: String,
+    },
+    /// The partition that was chosen is not in the table.
+    #[error("there is no partition {partition}")]
+    NoPartition {
+        /// Its number.
+        partition: u32,
+    },
+    /// Its file system cannot be read.
+    #[error("reading partition {partition}")]
+    Fat {
+        /// Its number.
+        partition: u32,
+        /// What is wrong with it.
+        source: FatError,
+    },
+    /// A file that the firmware is told to load is missing.
+    #[error("there is no `{name}` on partition {partition}, or it is too large for any memory")]
+    NoFile {
+        /// Number of the partition.
+        partition: u32,
+        /// Path of the file.
+        name: String,
+    },
+    /// The board that is emulated has no device tree in the image.
+    #[error(
+        "there is no `{names}` on partition {partition}, so {board} cannot start from it\n\n\
+         hint: build the image with that device tree, or choose another board with `--machine`"
+    )]
+    NoDtb {
+        /// Number of the partition.
+        partition: u32,
+        /// The names that are looked for.
+        names: String,
+        /// The board.
+        board: String,
+    },
+    /// A device tree is damaged.
+    #[error("reading `{name}` on partition {partition}")]
+    Dtb {
+        /// Number of the partition.
+        partition: u32,
+        /// Path of the file.
+        name: String,
+        /// What is wrong with it.
+        source: DtbError,
+    },
+    /// There is no memory for the files that the firmware loads.
+    #[error("keeping kernel, initramfs and device tree in memory")]
+    Memory(#[source] io::Error),
+    /// QEMU is too old for the machine.
+    #[error(
+        "this QEMU has no machine `{machine}`\n\n\
+         hint: QEMU 9 and newer have it; or leave `--machine` out"
+    )]
+    NoMachine {
+        /// The machine.
+        machine: &'static str,
+    },
     /// QEMU is missing, or does not start.
     #[error(transparent)]
     Tool(#[from] ToolError),
@@ -178,11 +289,10 @@ pub enum BootError {
 /// # Errors
 /// When the machine cannot be started. How a machine that ran came to its end is no error.
 pub fn run(boot: &Boot, observer: &mut dyn FnMut(&[u8])) -> Result<Report, BootError> {
-    let source = Source::find(&boot.image, boot.persist)?;
-    let firmware = boot.firmware.find()?;
-    let machine = Machine::start(&qemu::arguments(boot, &source, &firmware))?;
+    let chain = chain::of(boot)?;
+    let firmware = chain.firmware();
     let log = boot.log.as_ref().map(File::create).transpose().map_err(|error| boot.log_error(error))?;
-    let mut session = Session::start(boot, machine, log, observer)?;
+    let mut session = Session::start(boot, chain, log, observer)?;
     let ended = session.watch()?;
     let (boots, ran) = session.finish()?;
     Ok(Report {
@@ -197,7 +307,7 @@ pub fn run(boot: &Boot, observer: &mut dyn FnMut(&[u8])) -> Result<Report, BootE
 }
 
 impl Boot {
-    /// One processor, 512 MiB, no network, writes thrown away, until it switches itself off.
+    /// No network, writes thrown away, until it switches itself off.
     pub fn new(image: impl AsRef<Path>) -> Self {
         Boot {
             image: image.as_ref().to_owned(),
@@ -206,10 +316,12 @@ impl Boot {
             timeout: None,
             max_resets: None,
             log: None,
-            memory: Bytes::mib(512),
-            cpus: 1,
+            memory: None,
+            cpus: None,
             network: false,
             firmware: Choice::Plain,
+            machine: None,
+            tryboot: false,
             interactive: false,
             extra: Vec::new(),
         }
@@ -220,7 +332,11 @@ impl Boot {
             Ended::Until { .. } => true,
             Ended::PowerOff => self.until.is_none(),
             Ended::Interrupted => self.interactive,
-            Ended::Reset { .. } | Ended::Panic { .. } | Ended::Timeout | Ended::Died { .. } => false,
+            Ended::Reset { .. }
+            | Ended::Dark { .. }
+            | Ended::Panic { .. }
+            | Ended::Timeout
+            | Ended::Died { .. } => false,
         }
     }
 
@@ -233,6 +349,8 @@ impl Boot {
         if messages.contains("Is another process using the image") {
             return BootError::Busy { path: self.image.clone() };
         }
-        BootError::Refused { messages }
+        let machine = self.machine.filter(|_| messages.contains("unsupported machine type"));
+        machine
+            .map_or(BootError::Refused { messages }, |machine| BootError::NoMachine { machine: machine.name })
     }
 }

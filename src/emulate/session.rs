@@ -1,9 +1,10 @@
 //! Watching a machine until something ends the run.
 
 use std::fs::File;
-use std::io::{self, ErrorKind, Read, Write};
+use std::io::{ErrorKind, Read, Write};
 use std::time::{Duration, Instant};
 
+use super::chain::Chain;
 use super::console::Lines;
 use super::keyboard::Keyboard;
 use super::qemu::Machine;
@@ -21,7 +22,9 @@ const SETTLE: Duration = Duration::from_millis(200);
 /// One run of a machine.
 pub(super) struct Session<'a> {
     boot: &'a Boot,
+    /// Ends before the chain, whose disk it writes.
     machine: Machine,
+    chain: Box<dyn Chain + 'a>,
     observer: &'a mut dyn FnMut(&[u8]),
     log: Option<File>,
     keyboard: Option<Keyboard>,
@@ -29,26 +32,23 @@ pub(super) struct Session<'a> {
     lines: Lines,
     timeline: Timeline,
     resets: u32,
-    /// Whether the machine ever ran; until then QEMU only tells what it dislikes.
-    resumed: bool,
     /// What ended the run: the first thing that did.
     ended: Option<Ended>,
 }
 
 impl<'a> Session<'a> {
-    /// Sets the machine going.
+    /// Switches the machine on.
     pub(super) fn start(
         boot: &'a Boot,
-        machine: Machine,
+        mut chain: Box<dyn Chain + 'a>,
         log: Option<File>,
         observer: &'a mut dyn FnMut(&[u8]),
     ) -> Result<Session<'a>, BootError> {
-        machine.console.set_read_timeout(Some(TICK)).map_err(BootError::Channel)?;
-        machine.console.set_write_timeout(Some(TICK)).map_err(BootError::Channel)?;
         let keyboard = boot.interactive.then(Keyboard::open).transpose().map_err(BootError::Keyboard)?;
         let mut session = Session {
             boot,
-            machine,
+            machine: chain.start()?,
+            chain,
             observer,
             log,
             keyboard,
@@ -56,12 +56,21 @@ impl<'a> Session<'a> {
             lines: Lines::default(),
             timeline: Timeline::default(),
             resets: 0,
-            resumed: false,
             ended: None,
         };
-        session.send(Command::Negotiate);
-        session.send(Command::Continue);
+        session.begin_boot()?;
         Ok(session)
+    }
+
+    /// Turns to the machine that now runs.
+    fn begin_boot(&mut self) -> Result<(), BootError> {
+        let console = &self.machine.console;
+        console.set_read_timeout(Some(TICK)).map_err(BootError::Channel)?;
+        console.set_write_timeout(Some(TICK)).map_err(BootError::Channel)?;
+        if let Some(choice) = self.chain.choice() {
+            self.timeline.choose(self.now(), choice);
+        }
+        Ok(())
     }
 
     /// Watches until the run has ended.
@@ -72,7 +81,8 @@ impl<'a> Session<'a> {
             let notices = self.machine.qmp.poll().map_err(BootError::Channel)?;
             let patience = if notices.is_empty() { Duration::ZERO } else { SETTLE };
             self.read_console(patience)?;
-            notices.into_iter().for_each(|notice| self.heed(notice));
+            self.machine.messages.poll();
+            notices.into_iter().try_for_each(|notice| self.heed(notice))?;
             self.send_keys();
             self.watch_clock();
             if let Some(ended) = self.ended.take() {
@@ -145,38 +155,53 @@ impl<'a> Session<'a> {
         self.boot.until.as_ref().is_some_and(|wanted| wanted.is_match(line))
     }
 
-    fn heed(&mut self, notice: Notice) {
+    fn heed(&mut self, notice: Notice) -> Result<(), BootError> {
         match notice {
-            Notice::Resumed => self.resumed = true,
-            Notice::Reset => self.send(Command::Continue),
+            Notice::Resumed => self.machine.has_run = true,
+            Notice::Reset => self.machine.send(Command::Continue),
             Notice::Panicked => self.timeline.note(self.now(), Stage::Panic, "told by the guest"),
             Notice::Watchdog => self.timeline.note(self.now(), Stage::Watchdog, "expired"),
             Notice::Refused(reason) => self.end(Ended::Died { reason }),
             Notice::Shutdown(reason) => match reason.as_str() {
                 "guest-shutdown" => self.end(Ended::PowerOff),
-                "guest-reset" => self.reset(),
+                "guest-reset" => return self.reset(),
                 _ => self.end(Ended::Died { reason }),
             },
         }
+        Ok(())
     }
 
-    fn reset(&mut self) {
-        if self.boot.max_resets.is_some_and(|most| self.resets >= most) {
-            return self.end(Ended::Reset { resets: self.resets });
-        }
+    fn reset(&mut self) -> Result<(), BootError> {
         self.end_line();
-        self.timeline.reset();
-        self.resets += 1;
-        self.send(Command::Reset);
+        if self.boot.max_resets.is_some_and(|most| self.resets >= most) {
+            self.end(Ended::Reset { resets: self.resets });
+        }
+        if self.ended.is_some() {
+            return Ok(());
+        }
+        match self.chain.reset(&mut self.machine) {
+            Err(BootError::Dark { reason, .. }) => {
+                self.end(Ended::Dark { reason });
+                Ok(())
+            }
+            Err(error) => Err(error),
+            Ok(()) => {
+                self.timeline.reset();
+                self.resets += 1;
+                self.begin_boot()
+            }
+        }
     }
 
     /// QEMU has closed the console, so it has ended: why?
     fn closed(&mut self) -> Result<(), BootError> {
         let status = self.machine.stop().map_err(BootError::Channel)?;
         let notices = self.machine.qmp.poll().map_err(BootError::Channel)?;
-        notices.into_iter().for_each(|notice| self.heed(notice));
-        let messages = self.machine.messages();
-        if !self.resumed {
+        // A reset of a machine that is gone would bring up another one.
+        let told = notices.into_iter().filter(|notice| *notice != Notice::Shutdown("guest-reset".into()));
+        told.collect::<Vec<_>>().into_iter().try_for_each(|notice| self.heed(notice))?;
+        let messages = self.machine.messages.complaints();
+        if !self.machine.has_run {
             return Err(self.boot.start_error(messages));
         }
         self.end(Ended::Died { reason: format!("{status}: {messages}") });
@@ -208,11 +233,6 @@ impl<'a> Session<'a> {
 
     fn end(&mut self, ended: Ended) {
         self.ended.get_or_insert(ended);
-    }
-
-    fn send(&mut self, command: Command) {
-        // Fails only when QEMU has gone, which the console tells, with the reason.
-        let _: io::Result<()> = self.machine.qmp.send(command);
     }
 
     fn now(&self) -> u64 {

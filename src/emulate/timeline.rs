@@ -4,13 +4,15 @@ use std::fmt;
 
 use serde::Serialize;
 
+use super::pi::Choice;
+
 /// A step on the way up, in the order in which they are reached.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Stage {
     /// The UEFI firmware prints.
     Firmware,
-    /// GRUB runs.
+    /// GRUB runs, or the model of the Pi's firmware has chosen.
     Loader,
     /// The kernel's EFI stub or the kernel itself runs.
     Kernel,
@@ -72,6 +74,9 @@ pub struct BootLog {
     pub events: Vec<Event>,
     /// What init said, when it came that far.
     pub marker: Option<Marker>,
+    /// What the firmware chose, where a model of it did.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub model: Option<Choice>,
 }
 
 /// All boots of a run.
@@ -143,6 +148,16 @@ impl Timeline {
         if events.iter().all(|event| event.stage != stage) {
             events.push(Event { at_ms, stage, line: line.to_owned() });
         }
+    }
+
+    /// Notes what the firmware chose for this boot.
+    pub fn choose(&mut self, at_ms: u64, choice: Choice) {
+        let line = format!(
+            "{} starts {} of partition {}",
+            choice.board, choice.chosen.kernel, choice.chosen.partition
+        );
+        self.note(at_ms, Stage::Loader, &line);
+        self.current().model = Some(choice);
     }
 
     /// Notes a reset: what follows is the next boot.

@@ -12,7 +12,7 @@ use std::sync::LazyLock;
 
 use bootenv::{Slot, grub};
 
-use super::{Choices, Format, Ingredients, Partition, Track, TrackError};
+use super::{Choices, Dressed, Format, Ingredients, Partition, Track, TrackError};
 use crate::firmware::{self, Part, Parts, Pick};
 use crate::image::extents::Extents;
 use crate::image::layout::{PartitionType, Role, Scheme};
@@ -98,10 +98,10 @@ impl Track for Generic {
         PARTS[part::KERNEL].clone()
     }
 
-    fn wanted(&self, kernel: &Part, choices: &Choices) -> Vec<Wanted> {
+    fn wanted(&self, kernel: &Part, choices: &Choices) -> Result<Vec<Wanted>, TrackError> {
         let others = [part::BUSYBOX].iter().chain(loaders(choices.secure_boot));
         let others = others.map(|name| PARTS[*name].wanted(name));
-        [kernel.wanted(part::KERNEL)].into_iter().chain(others).collect()
+        Ok([kernel.wanted(part::KERNEL)].into_iter().chain(others).collect())
     }
 
     fn members(&self, choices: &Choices) -> Vec<Pick> {
@@ -115,30 +115,8 @@ impl Track for Generic {
         "panic=10"
     }
 
-    fn slot(&self, ingredients: &Ingredients<'_>) -> Result<FileTree, TrackError> {
-        let mut tree = FileTree::new();
-        tree.file(grub::KERNEL, 0o644, ingredients.kernel.clone());
-        tree.file(grub::INITRAMFS, 0o644, ingredients.initramfs.clone());
-        let env = grub::slot_env(ingredients.cmdline).expect("the plan checked the length");
-        tree.file(grub::SLOT_ENV, 0o644, Extents::bytes(env));
-        if let Some((name, content)) = &ingredients.rootfs {
-            tree.file(name, 0o644, content.clone());
-        }
-        Ok(tree)
-    }
-
-    fn selector(&self, ingredients: &Ingredients<'_>) -> Result<FileTree, TrackError> {
-        let mut tree = FileTree::new();
-        for (name, path) in loaders(ingredients.choices.secure_boot).iter().zip([LOADER, SHIM_LOADS]) {
-            tree.file(path, 0o644, ingredients.members[*name].content());
-        }
-        tree.file(STUB, 0o644, Extents::bytes(GRUB_STUB.as_bytes()));
-        tree.file(&format!("{}/grub.cfg", grub::DIRECTORY), 0o644, Extents::bytes(GRUB_CFG.as_bytes()));
-        for path in [grub::GRUBENV, grub::GRUBENV_SPARE] {
-            tree.file(path, 0o644, Extents::bytes(grub::GrubState::initial().encode()));
-        }
-        super::add_files(&mut tree, ingredients.files)?;
-        Ok(tree)
+    fn dress(&self, ingredients: &Ingredients<'_>) -> Result<Dressed, TrackError> {
+        Ok(Dressed { slot: slot(ingredients), selector: selector(ingredients)?, notes: Vec::new() })
     }
 
     fn cmdline_limit(&self) -> usize {
@@ -148,6 +126,32 @@ impl Track for Generic {
     fn device_files(&self) -> Vec<u8> {
         [GRUB_CFG, "\0", GRUB_STUB].concat().into_bytes()
     }
+}
+
+fn slot(ingredients: &Ingredients<'_>) -> FileTree {
+    let mut tree = FileTree::new();
+    tree.file(grub::KERNEL, 0o644, ingredients.kernel.clone());
+    tree.file(grub::INITRAMFS, 0o644, ingredients.initramfs.clone());
+    let env = grub::slot_env(ingredients.cmdline).expect("the plan checked the length");
+    tree.file(grub::SLOT_ENV, 0o644, Extents::bytes(env));
+    if let Some((name, content)) = &ingredients.rootfs {
+        tree.file(name, 0o644, content.clone());
+    }
+    tree
+}
+
+fn selector(ingredients: &Ingredients<'_>) -> Result<FileTree, TrackError> {
+    let mut tree = FileTree::new();
+    for (name, path) in loaders(ingredients.choices.secure_boot).iter().zip([LOADER, SHIM_LOADS]) {
+        tree.file(path, 0o644, ingredients.members[*name].content());
+    }
+    tree.file(STUB, 0o644, Extents::bytes(GRUB_STUB.as_bytes()));
+    tree.file(&format!("{}/grub.cfg", grub::DIRECTORY), 0o644, Extents::bytes(GRUB_CFG.as_bytes()));
+    for path in [grub::GRUBENV, grub::GRUBENV_SPARE] {
+        tree.file(path, 0o644, Extents::bytes(grub::GrubState::initial().encode()));
+    }
+    super::add_files(&mut tree, ingredients.files)?;
+    Ok(tree)
 }
 
 #[cfg(test)]

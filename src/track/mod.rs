@@ -114,44 +114,33 @@ pub trait Track: Sync {
 
     /// What is needed from outside up to the moment the kernel starts, and for the substrate, with
     /// this kernel.
-    fn wanted(&self, kernel: &Part, choices: &Choices) -> Vec<Wanted>;
+    ///
+    /// # Errors
+    /// When a choice leaves open where something comes from.
+    fn wanted(&self, kernel: &Part, choices: &Choices) -> Result<Vec<Wanted>, TrackError>;
 
     /// The files that are taken out of parts one by one. Those called as the kernel's part and
     /// busybox's are what boots and what the initramfs starts with.
     fn members(&self, choices: &Choices) -> Vec<Pick>;
 
-    /// The tree of a slot, but for its `slot.json`: the same for A and B.
+    /// Dresses the trees of an image.
     ///
     /// # Errors
     /// When the ingredients do not go together.
-    fn slot(&self, ingredients: &Ingredients<'_>) -> Result<FileTree, TrackError>;
-
-    /// The tree of the partition that is read first.
-    ///
-    /// # Errors
-    /// When the ingredients do not go together.
-    fn selector(&self, ingredients: &Ingredients<'_>) -> Result<FileTree, TrackError>;
+    fn dress(&self, ingredients: &Ingredients<'_>) -> Result<Dressed, TrackError>;
 
     /// Words that start every kernel command line.
     fn cmdline(&self) -> &'static str;
 
     /// Parts whose licence must go with them, and the file that holds it.
-    fn licences(&self) -> &'static [(&'static str, &'static str)] {
-        &[]
+    fn licences(&self, _choices: &Choices) -> Vec<(&'static str, &'static str)> {
+        Vec::new()
     }
 
     /// What people should know before they build: what boards will not have, with a kernel of this
     /// version if that is known.
     fn notes(&self, _choices: &Choices, _kernel: Option<&str>) -> Vec<String> {
         Vec::new()
-    }
-
-    /// What people should know of what was built.
-    ///
-    /// # Errors
-    /// When the ingredients do not go together.
-    fn findings(&self, _ingredients: &Ingredients<'_>) -> Result<Vec<String>, TrackError> {
-        Ok(Vec::new())
     }
 
     /// Longest kernel command line, in bytes, beside what the loader adds.
@@ -189,6 +178,17 @@ pub enum Format {
     Fat32,
     /// ext4.
     Ext4,
+}
+
+/// The trees of an image.
+#[derive(Clone, Debug)]
+pub struct Dressed {
+    /// Each slot's, without its `slot.json`: the same for A and B.
+    pub slot: FileTree,
+    /// That of the partition that is read first.
+    pub selector: FileTree,
+    /// What people should know of it.
+    pub notes: Vec<String>,
 }
 
 /// What trees are dressed from.

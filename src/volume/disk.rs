@@ -6,9 +6,8 @@ use std::os::unix::fs::FileTypeExt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use rustix::fs::SeekFrom as Hole;
-
 use super::Region;
+use crate::files;
 use crate::image::gpt::{self, Copies, GptError};
 use crate::image::layout::{Entry, PartitionTable};
 use crate::image::mbr::{self, MbrError};
@@ -86,19 +85,8 @@ impl Disk {
 
     /// Bytes that are not holes. Block devices and some file systems cannot tell.
     pub fn mapped(&self) -> Option<u64> {
-        let (file, size) = (self.region.file(), self.region.size());
-        let mut mapped = 0;
-        let mut at = 0;
-        while at < size {
-            let start = match rustix::fs::seek(file, Hole::Data(at)) {
-                Ok(start) => start,
-                Err(rustix::io::Errno::NXIO) => break,
-                Err(_) => return None,
-            };
-            at = rustix::fs::seek(file, Hole::Hole(start)).ok()?;
-            mapped += at - start;
-        }
-        Some(mapped)
+        let data = files::data(self.region.file(), self.region.size());
+        data.map(|range| range.ok().map(|(start, end)| end - start)).sum()
     }
 
     /// Reads the partition table: an MBR where that names partitions, else a GPT.

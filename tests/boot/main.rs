@@ -6,6 +6,7 @@
 #![allow(clippy::unwrap_used, reason = "a test fails where it stands")]
 
 mod fallback;
+mod pi;
 mod rootfs;
 mod start;
 
@@ -42,11 +43,16 @@ impl Project {
         self.dir.path().join(name)
     }
 
-    /// Builds the image.
+    /// Builds the image of the generic track.
     fn image(&self) -> Image {
+        self.image_of("generic")
+    }
+
+    /// Builds the image of a track.
+    fn image_of(&self, track: &str) -> Image {
         let path = self.path("disk.img");
         let project = self.dir.path().to_str().unwrap();
-        factory(&["image", "--track", "generic", "-C", project, "-o", path.to_str().unwrap()]);
+        factory(&["image", "--track", track, "-C", project, "-o", path.to_str().unwrap()]);
         Image { path }
     }
 }
@@ -110,11 +116,15 @@ impl Image {
 
     /// Changes the file system of a partition with debugfs.
     fn debugfs(&self, partition: usize, request: &str) {
+        let device = format!("{}?offset={}", self.str(), self.start(partition));
+        tool("debugfs", &["-w", "-R", request, &device]);
+    }
+
+    /// Offset of a partition in bytes.
+    fn start(&self, partition: usize) -> u64 {
         let table = tool("sfdisk", &["--json", self.str()]);
         let table: Value = serde_json::from_slice(&table.stdout).unwrap();
-        let start = table["partitiontable"]["partitions"][partition - 1]["start"].as_u64().unwrap();
-        let device = format!("{}?offset={}", self.str(), start * 512);
-        tool("debugfs", &["-w", "-R", request, &device]);
+        table["partitiontable"]["partitions"][partition - 1]["start"].as_u64().unwrap() * 512
     }
 }
 

@@ -1,6 +1,15 @@
 //! Everything that the pure half decides, as text that a person reviews. `BLESS=1` rewrites it.
 
-#![allow(clippy::unwrap_used, reason = "a test fails where it stands")]
+#![allow(
+    missing_docs,
+    unreachable_pub,
+    dead_code,
+    clippy::unwrap_used,
+    reason = "a test fails where it stands, and needs not all that tests share"
+)]
+
+#[path = "../support/boot_files.rs"]
+mod boot_files;
 
 use std::fmt::Write as _;
 use std::fs;
@@ -11,7 +20,6 @@ use bootenv::rpi;
 use factory::board;
 use factory::digest::Sha256;
 use factory::disk::{self, Trees};
-use factory::dtb::Dtb;
 use factory::image::extents::Extents;
 use factory::lock::Pins;
 use factory::plan::{self, Plan, Request};
@@ -51,29 +59,15 @@ fn members(dir: &Path) -> Members {
     for name in ["kernel", "busybox", "grub", "grub-signed", "shim", "fixup4.dat", "LICENCE.raspi-firmware"] {
         members.insert(name, member(name, &[1; 1000]));
     }
-    let machine = 137_u16.to_le_bytes();
-    let start = [b"\x7fELF\x01\x01\x01".as_slice(), &[0; 11], &machine, b"VC_BUILD_ID_TIME: Feb 11 2026\0"];
-    members.insert("start4.elf", member("start4.elf", &start.concat()));
+    members.insert("start4.elf", member("start4.elf", &boot_files::start4("Feb 11 2026")));
     for board in board::all().iter().filter(|board| ["rpi3", "rpi4", "cm4", "rpi5"].contains(&&*board.name)) {
         for tree in &board.dtb {
-            let bytes = device_tree(&board.compatible, &board.chip.compatible());
+            let bytes = boot_files::device_tree(&board.compatible, &board.chip.compatible());
             members.insert_into("dtb/", &tree.from[0], member(&tree.from[0], &bytes));
         }
     }
-    let mut overlay = Dtb::new();
-    overlay.set("/fragment@0/__overlay__", "status", b"okay\0");
-    overlay.set("/__fixups__", "spi", b"/fragment@0:target:0\0");
-    members.insert_into("overlays/", "pi4-spidev.dtbo", member("pi4-spidev.dtbo", &overlay.encode()));
+    members.insert_into("overlays/", "pi4-spidev.dtbo", member("pi4-spidev.dtbo", &boot_files::overlay()));
     members
-}
-
-fn device_tree(board: &str, chip: &str) -> Vec<u8> {
-    let mut tree = Dtb::new();
-    tree.set("/", "compatible", format!("{board}\0{chip}\0").as_bytes());
-    for label in ["firmware", "spi", "rp1_gpio"] {
-        tree.set("/__symbols__", label, b"/somewhere\0");
-    }
-    tree.encode()
 }
 
 fn try_trees(plan: &Plan) -> Result<Trees, TrackError> {
@@ -87,9 +81,7 @@ fn try_trees(plan: &Plan) -> Result<Trees, TrackError> {
         files: &FileTree::new(),
         members: &members(dir.path()),
     };
-    let (slot, selector) = (plan.track.slot(&ingredients)?, plan.track.selector(&ingredients)?);
-    let findings = plan.track.findings(&ingredients)?;
-    Ok(Trees { slot, selector, findings, scratch: Some(dir) })
+    Ok(Trees { dressed: plan.track.dress(&ingredients)?, scratch: Some(dir) })
 }
 
 fn trees(plan: &Plan) -> Trees {
@@ -124,16 +116,16 @@ fn digest(content: &Extents) -> String {
 fn slots_and_selectors_are_dressed_as_reviewed() {
     for track in TRACKS {
         let trees = trees(&plan(track, ""));
-        check(&format!("{track}/slot.tree"), &list(&trees.slot));
-        check(&format!("{track}/selector.tree"), &list(&trees.selector));
-        assert!(!list(&trees.slot).contains(SLOT_FILE), "`slot.json` is made last");
+        check(&format!("{track}/slot.tree"), &list(&trees.dressed.slot));
+        check(&format!("{track}/selector.tree"), &list(&trees.dressed.selector));
+        assert!(!list(&trees.dressed.slot).contains(SLOT_FILE), "`slot.json` is made last");
     }
 }
 
 #[test]
 fn secure_boot_puts_shim_first() {
     let plan = plan("generic", "[generic]\nsecure_boot = true\n");
-    check("generic/selector-secure-boot.tree", &list(&trees(&plan).selector));
+    check("generic/selector-secure-boot.tree", &list(&trees(&plan).dressed.selector));
 }
 
 /// A project with something for all boards and something for one.
@@ -145,10 +137,10 @@ const BOARDS: &str = "[image]\nboards = [\"rpi4\", \"rpi5\"]\n[kernel]\ncmdline 
 fn config_txt_and_the_files_of_boards_are_as_reviewed() {
     let plan = plan("rpi", BOARDS);
     let trees = trees(&plan);
-    check("rpi/slot-boards.tree", &list(&trees.slot));
+    check("rpi/slot-boards.tree", &list(&trees.dressed.slot));
     for name in [rpi::CONFIG, rpi::CMDLINE] {
         let path = TreePath::parse(name.as_bytes()).unwrap();
-        let Kind::File(content) = &trees.slot.get(&path).unwrap().kind else { panic!("{name}") };
+        let Kind::File(content) = &trees.dressed.slot.get(&path).unwrap().kind else { panic!("{name}") };
         let mut bytes = vec![0; content.size() as usize];
         content.read_at(0, &mut bytes).unwrap();
         check(&format!("rpi/{name}"), std::str::from_utf8(&bytes).unwrap());
@@ -162,7 +154,9 @@ fn what_does_not_go_together_is_refused() {
         ("[rpi]\noverlays = [\"vc4-kms-v3d\"]\n", "there is no overlay `vc4-kms-v3d`"),
         ("[rpi]\nparams = [\"i2c_arm=on\"]\n", "`rpi.params` needs a device tree of the vendor's kernel"),
     ];
-    for (config, expected) in refusals {
+    let long = format!("[rpi]\nconfig = [\"{}=1\"]\n", "x".repeat(97));
+    let long = (long.as_str(), "config.txt:17: the line has 99 characters");
+    for (config, expected) in refusals.into_iter().chain([long]) {
         let refusal = try_trees(&plan("rpi", config)).unwrap_err().to_string();
         assert!(refusal.starts_with(expected) && refusal.contains("\n\nhint: "), "{refusal}");
     }

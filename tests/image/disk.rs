@@ -40,10 +40,18 @@ impl Disk {
         self.dir.path().join(name)
     }
 
-    /// First byte and length of a partition, as `sfdisk` sees it.
+    /// The partitions, as `sfdisk` sees them.
+    pub fn rows(&self) -> &[Value] {
+        self.table["partitions"].as_array().unwrap()
+    }
+
+    /// First byte and length of a partition, as `sfdisk` sees it. Where its table has no names, the
+    /// manifest tells the number.
     pub fn partition(&self, name: &str) -> (u64, u64) {
-        let rows = self.table["partitions"].as_array().unwrap();
-        let row = rows.iter().find(|row| row["name"] == name).unwrap();
+        let place = self.manifest["partitions"].as_array().unwrap();
+        let place = place.iter().position(|row| row["name"] == name).unwrap();
+        let named = self.rows().iter().find(|row| row["name"] == name);
+        let row = named.unwrap_or(&self.rows()[place]);
         (row["start"].as_u64().unwrap() * 512, row["size"].as_u64().unwrap() * 512)
     }
 
@@ -60,16 +68,44 @@ impl Disk {
         out
     }
 
-    /// How mtools are told where the ESP is.
-    fn esp(&self) -> String {
-        format!("{}@@{}", text(&self.path), self.partition("esp").0)
+    /// How mtools are told where a FAT partition is.
+    pub fn fat(&self, partition: &str) -> String {
+        format!("{}@@{}", text(&self.path), self.partition(partition).0)
+    }
+
+    /// Takes a file out of a FAT partition.
+    pub fn read_fat(&self, partition: &str, name: &str) -> Vec<u8> {
+        let out = self.scratch("file");
+        run("mcopy", ["-n", "-o", "-i", &self.fat(partition), &format!("::{name}"), text(&out)]);
+        fs::read(out).unwrap()
     }
 
     /// Takes a file out of the ESP.
     pub fn read_esp(&self, name: &str) -> Vec<u8> {
-        let out = self.scratch("esp-file");
-        run("mcopy", ["-n", "-o", "-i", &self.esp(), &format!("::{name}"), text(&out)]);
-        fs::read(out).unwrap()
+        self.read_fat("esp", name)
+    }
+
+    /// What `fsck.vfat` says of a FAT partition.
+    pub fn check_fat(&self, partition: &str) -> String {
+        let (start, size) = self.partition(partition);
+        let copy = self.scratch("fat.img");
+        let mut bytes = vec![0; size as usize];
+        File::open(&self.path).unwrap().read_exact_at(&mut bytes, start).unwrap();
+        fs::write(&copy, bytes).unwrap();
+        print("fsck.vfat", ["-n", "-v", text(&copy)])
+    }
+
+    /// Whether two partitions hold the same bytes.
+    pub fn assert_same(&self, one: &str, other: &str) {
+        let ((a, size), (b, same)) = (self.partition(one), self.partition(other));
+        assert_eq!(size, same);
+        let image = File::open(&self.path).unwrap();
+        let (mut left, mut right) = (vec![0; 1 << 20], vec![0; 1 << 20]);
+        for at in (0..size).step_by(1 << 20) {
+            image.read_exact_at(&mut left, a + at).unwrap();
+            image.read_exact_at(&mut right, b + at).unwrap();
+            assert!(left == right, "{one} and {other} differ in the MiB at {at}");
+        }
     }
 }
 
@@ -86,7 +122,7 @@ fn the_partition_table_is_sound_and_as_the_manifest_says() {
     let id = disk.table["id"].as_str().unwrap().to_lowercase();
     assert_eq!(disk.manifest["image"]["disk"], id);
     assert_eq!(disk.manifest["image"]["size"], fs::metadata(&disk.path).unwrap().len());
-    let rows = disk.table["partitions"].as_array().unwrap();
+    let rows = disk.rows();
     let said = disk.manifest["partitions"].as_array().unwrap();
     assert_eq!(rows.len(), said.len());
     for (number, (row, said)) in (1..).zip(rows.iter().zip(said)) {
@@ -104,14 +140,9 @@ fn the_esp_is_clean_and_holds_what_boots() {
     machine.write("esp/EFI/factory/notes.txt", "beside the builder's own files");
     machine.write("esp/Read me first.txt", "a long name");
     let disk = Disk::of(&machine);
-    let (start, size) = disk.partition("esp");
-    let esp = disk.scratch("esp.img");
-    let mut bytes = vec![0; size as usize];
-    File::open(&disk.path).unwrap().read_exact_at(&mut bytes, start).unwrap();
-    fs::write(&esp, bytes).unwrap();
-    let verdict = print("fsck.vfat", ["-n", "-v", text(&esp)]);
+    let verdict = disk.check_fat("esp");
     assert!(!verdict.to_lowercase().contains("differences"), "{verdict}");
-    let names = print("mdir", ["-b", "-/", "-i", &disk.esp(), "::"]);
+    let names = print("mdir", ["-b", "-/", "-i", &disk.fat("esp"), "::"]);
     let names: Vec<&str> = names.lines().collect();
     assert_eq!(
         names,
@@ -155,15 +186,7 @@ fn the_ext4_partitions_are_clean_and_both_slots_are_the_same() {
     for partition in ["system-a", "system-b", "data"] {
         run("e2fsck", ["-f", "-n", &disk.ext4(partition)]);
     }
-    let ((a, size), (b, same)) = (disk.partition("system-a"), disk.partition("system-b"));
-    assert_eq!(size, same);
-    let image = File::open(&disk.path).unwrap();
-    let (mut left, mut right) = (vec![0; 1 << 20], vec![0; 1 << 20]);
-    for at in (0..size).step_by(1 << 20) {
-        image.read_exact_at(&mut left, a + at).unwrap();
-        image.read_exact_at(&mut right, b + at).unwrap();
-        assert!(left == right, "the slots differ in the MiB at {at}");
-    }
+    disk.assert_same("system-a", "system-b");
     let data = print("debugfs", ["-R", "ls -p /", &disk.ext4("data")]);
     let names: Vec<&str> = data.lines().filter_map(|row| row.split('/').nth(5)).collect();
     assert_eq!(names, [".", "..", "lost+found"], "data starts empty");

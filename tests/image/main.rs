@@ -7,6 +7,7 @@ mod commands;
 mod contents;
 mod disk;
 mod interrupt;
+mod pi;
 mod repro;
 mod rootfs;
 #[path = "../support/mod.rs"]

@@ -4,9 +4,11 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
 
+use factory::board;
+
 use super::archive::{Archive, public};
 use super::packages::{Member, deb, deb_of, tar_of, xz};
-use super::{elf, programs, server::Server, tools};
+use super::{boot_files, elf, programs, server::Server, tools};
 
 /// Release of the machine's kernel.
 pub const RELEASE: &str = "9.9-arm64";
@@ -111,7 +113,12 @@ impl Machine {
 
     /// Makes the image of the project.
     pub fn image(&self) -> PathBuf {
-        self.run(&["image", "--track", "generic", "-o", "disk.img"]);
+        self.image_of("generic")
+    }
+
+    /// Makes the project's image for a track.
+    pub fn image_of(&self, track: &str) -> PathBuf {
+        self.run(&["image", "--track", track, "-o", "disk.img"]);
         self.project("disk.img")
     }
 
@@ -155,7 +162,10 @@ fn list(path: &Path, files: &mut Vec<(PathBuf, Vec<u8>)>) {
     files.push((path.to_owned(), content));
 }
 
-/// An archive with the packages of the default project.
+/// Boards whose device trees the kernel has.
+const BOARDS: [&str; 4] = ["rpi3", "rpi4", "cm4", "rpi5"];
+
+/// An archive with the packages of the default project of each track.
 fn archive() -> Archive {
     let mut archive = Archive::new();
     archive.add("linux-image-arm64", "9.9-1", &format!("Depends: {KERNEL} (= 9.9-1)"), b"a metapackage");
@@ -163,7 +173,45 @@ fn archive() -> Archive {
     archive.add("busybox-static", "1:1.37-1", "", &deb(&[("./usr/bin/busybox", &elf::program())]));
     archive.add("grub-efi-arm64-unsigned", "2.12-9", "", &deb(&[(GRUB, &programs::program(2000))]));
     archive.publish();
+    add_split_kernel(archive.beside("trixie-backports", "main"));
+    add_firmware(archive.beside("forky", "non-free-firmware"), "Feb 11 2026");
     archive
+}
+
+/// The same kernel in pieces, with device trees.
+fn add_split_kernel(mut suite: Archive) {
+    let version = "10.0-1~bpo13+1";
+    let (image, base, modules) =
+        ("linux-image-10.0-arm64", "linux-base-10.0-arm64", "linux-modules-10.0-arm64");
+    let pieces = format!("Depends: {base} (= {version}), {modules} (= {version}), linux-base (>= 4)");
+    suite.add("linux-image-arm64", version, &format!("Depends: {image} (= {version})"), b"a metapackage");
+    suite.add(image, version, &pieces, &deb_of(&control(image), &xz(&tar_of(&[]))));
+    suite.add(modules, version, "", &deb_of(&control(modules), &xz(&tar_of(&kernel()))));
+    suite.add(base, version, "", &deb_of(&control(base), &xz(&tar_of(&device_trees()))));
+    suite.publish();
+}
+
+fn device_trees() -> Vec<Member> {
+    let boards = BOARDS.into_iter().map(|name| board::find(name).unwrap());
+    let trees = boards.flat_map(|board| board.dtb.iter().map(move |tree| (board, tree)));
+    trees
+        .map(|(board, tree)| {
+            let bytes = boot_files::device_tree(&board.compatible, &board.chip.compatible());
+            Member::file(format!("./usr/lib/modules/{RELEASE}/dtb/broadcom/{}", tree.from[0]), bytes)
+        })
+        .collect()
+}
+
+/// The firmware of the boards, built on `day`.
+pub fn add_firmware(mut suite: Archive, day: &str) {
+    let files = [
+        ("./usr/lib/raspi-firmware/start4.elf", &*boot_files::start4(day)),
+        ("./usr/lib/raspi-firmware/fixup4.dat", b"a table"),
+        ("./usr/lib/raspi-firmware/overlays/pi4-spidev.dtbo", &*boot_files::overlay()),
+        ("./usr/share/doc/raspi-firmware/copyright", b"may be used with a Raspberry Pi"),
+    ];
+    suite.add("raspi-firmware", "1.20260408", "", &deb(&files));
+    suite.publish();
 }
 
 /// The control file of a package.

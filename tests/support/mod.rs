@@ -4,6 +4,7 @@
 #![allow(dead_code, reason = "each test program needs another part of this")]
 
 pub mod archive;
+pub mod boot_files;
 pub mod elf;
 pub mod machine;
 pub mod packages;

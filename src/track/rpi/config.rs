@@ -17,7 +17,7 @@ pub(super) fn text(options: &Options) -> String {
     }
     let all = lines(&options.all);
     if !all.is_empty() {
-        let _ = write!(text, "\n# The project's.\n[all]\n{all}");
+        let _ = write!(text, "\n# The project's.\n[all]\n{all}[all]\n");
     }
     for (name, config) in &options.boards_config {
         let filter = board::find(name).map(filter).unwrap_or_default();
@@ -80,7 +80,7 @@ mod tests {
         let added = whole.strip_prefix(BASE).unwrap();
         assert_eq!(
             added,
-            "\n# The project's.\n[all]\ngpu_mem=16\ndtoverlay=pi4-spidev\ndtoverlay=hifiberry-dac,slave\n\
+            "\n# The project's.\n[all]\ngpu_mem=16\ndtoverlay=pi4-spidev\ndtoverlay=hifiberry-dac,slave\n[all]\n\
              \n[cm4]\notg_mode=1\n[all]\n\n[board-type=0x11]\narm_boost=1\n[all]\n"
         );
         assert!(text(&Options { no_uart: true, ..options() }).contains("\nenable_uart=0\n"));

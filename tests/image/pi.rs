@@ -1,0 +1,169 @@
+//! An image for the Raspberry Pi, taken apart by tools that have never seen the builder.
+
+use std::fs;
+use std::os::unix::fs::PermissionsExt as _;
+use std::path::Path;
+
+use factory::board;
+use serde_json::Value;
+
+use super::disk::{Disk, text};
+use super::support::machine::{Machine, RELEASE, add_firmware};
+use super::support::tools::{print, run};
+use super::support::{boot_files, elf, programs};
+
+const FATS: [&str; 3] = ["control", "boot-a", "boot-b"];
+
+fn disk(machine: &Machine) -> Disk {
+    Disk::read(&machine.image_of("rpi"))
+}
+
+fn names(disk: &Disk, partition: &str) -> Vec<String> {
+    let list = print("mdir", ["-b", "-/", "-i", &disk.fat(partition), "::"]);
+    list.lines().map(|name| name.trim_start_matches("::/").to_owned()).collect()
+}
+
+#[test]
+fn the_table_is_in_disk_order_and_as_the_manifest_says() {
+    let machine = Machine::new();
+    let disk = disk(&machine);
+    let verify = print("sfdisk", ["--verify", text(&disk.path)]);
+    assert!(verify.contains("No errors detected"), "{verify}");
+    let types: Vec<&str> = disk.rows().iter().map(|row| row["type"].as_str().unwrap()).collect();
+    assert_eq!(types, ["c", "c", "c", "83"]);
+    let mut free = 1 << 20;
+    for (row, said) in disk.rows().iter().zip(disk.manifest["partitions"].as_array().unwrap()) {
+        let (start, size) = disk.partition(said["name"].as_str().unwrap());
+        assert_eq!(start, free, "partitions follow each other, on whole mebibytes");
+        assert_eq!(start % (1 << 20), 0);
+        assert_eq!((&said["start"], &said["size"]), (&start.into(), &size.into()));
+        assert!(row["node"].as_str().unwrap().ends_with(&said["number"].to_string()));
+        free = start + size;
+    }
+    assert_eq!(disk.manifest["licences"][0]["file"], "LICENCE.raspi-firmware");
+}
+
+#[test]
+fn every_fat_is_fat32_clean_and_bootable_by_itself() {
+    let machine = Machine::new();
+    let disk = disk(&machine);
+    for partition in FATS {
+        let verdict = disk.check_fat(partition);
+        assert!(verdict.contains("32 bit entries") || verdict.contains("4 bytes per FAT entry"), "{verdict}");
+        let clusters = verdict.lines().find_map(|line| line.trim().split_once(" files, ")?.1.split_once('/'));
+        let (_, clusters) = clusters.unwrap();
+        let clusters: u32 = clusters.split_whitespace().next().unwrap().parse().unwrap();
+        assert!(clusters >= 65_525, "{partition} has {clusters} clusters");
+        let names = names(&disk, partition);
+        for name in ["start4.elf", "fixup4.dat", "config.txt", "cmdline.txt", "kernel8.img", "initramfs8"] {
+            assert!(names.iter().any(|found| found == name), "{partition} has no {name}: {names:?}");
+        }
+        assert!(disk.read_fat(partition, "kernel8.img") == programs::kernel(RELEASE), "another kernel");
+        assert_eq!(disk.read_fat(partition, "initramfs8").len() % 4, 0);
+        assert_eq!(disk.read_fat(partition, "cmdline.txt"), b"panic=10\n");
+    }
+    assert!(names(&disk, "control").iter().any(|name| name == "autoboot.txt"));
+    assert!(!names(&disk, "boot-a").iter().any(|name| name == "autoboot.txt"), "only the first is read");
+    disk.assert_same("boot-a", "boot-b");
+    run("e2fsck", ["-f", "-n", &disk.ext4("data")]);
+}
+
+#[test]
+fn autoboot_txt_is_the_vendors_text_in_one_sector() {
+    let machine = Machine::new();
+    let disk = disk(&machine);
+    let autoboot = disk.read_fat("control", "autoboot.txt");
+    assert_eq!(autoboot.len(), 512);
+    let text = String::from_utf8(autoboot).unwrap();
+    assert_eq!(text.trim_end(), "[all]\ntryboot_a_b=1\nboot_partition=2\n[tryboot]\nboot_partition=3");
+    let clusters = print("mshowfat", ["-i", &disk.fat("control"), "::autoboot.txt"]);
+    assert_eq!(clusters.matches('<').count(), 1, "one run of clusters: {clusters}");
+}
+
+#[test]
+fn device_trees_have_the_names_that_boards_ask_for() {
+    let machine = Machine::new();
+    let disk = disk(&machine);
+    for name in ["rpi3", "rpi4", "cm4", "rpi5"] {
+        let board = board::find(name).unwrap();
+        for asked in board.dtb.iter().flat_map(|tree| &tree.asks) {
+            let copy = disk.scratch(asked);
+            fs::write(&copy, disk.read_fat("boot-a", asked)).unwrap();
+            let compatible = print("fdtget", [text(&copy), "/", "compatible"]);
+            assert!(compatible.starts_with(&board.compatible), "{asked}: {compatible}");
+        }
+    }
+    assert!(!names(&disk, "boot-a").iter().any(|name| name.contains("cm5")), "this kernel has none");
+}
+
+#[test]
+fn files_overlays_and_a_root_file_system_go_into_the_slots() {
+    let machine = Machine::with(
+        "[sizes]\nsystem = \"128 MiB\"\n[rpi]\nfiles = \"boot\"\noverlays = [\"own\", \"pi4-spidev\"]\n\
+         [rootfs]\ninit = \"/init\"\n[[rootfs.layer]]\ndir = \"root\"\n",
+    );
+    machine.write("boot/overlays/own.dtbo", boot_files::overlay());
+    machine.write("boot/splash.txt", "hello");
+    machine.write("root/init", elf::program());
+    fs::set_permissions(machine.project("root/init"), fs::Permissions::from_mode(0o755)).unwrap();
+    let disk = disk(&machine);
+    for partition in FATS {
+        assert_eq!(disk.read_fat(partition, "splash.txt"), b"hello");
+        assert_eq!(disk.read_fat(partition, "overlays/own.dtbo"), boot_files::overlay());
+        let config = String::from_utf8(disk.read_fat(partition, "config.txt")).unwrap();
+        assert!(config.ends_with("dtoverlay=own\ndtoverlay=pi4-spidev\n[all]\n"), "{config}");
+    }
+    let rootfs = disk.scratch("rootfs.ext4");
+    fs::write(&rootfs, disk.read_fat("boot-b", "rootfs.ext4")).unwrap();
+    run("e2fsck", ["-f", "-n", text(&rootfs)]);
+    assert!(!names(&disk, "control").iter().any(|name| name == "rootfs.ext4"), "p1 is for the last resort");
+    let list: Value = serde_json::from_slice(&disk.read_fat("boot-b", "slot.json")).unwrap();
+    assert!(list["files"].as_array().unwrap().iter().any(|file| file["path"] == "rootfs.ext4"));
+}
+
+#[test]
+fn what_would_not_boot_is_not_built() {
+    let refused = |machine: &Machine| {
+        let output = machine.factory(&["image", "--track", "rpi", "-o", "disk.img"]).output().unwrap();
+        assert_eq!(output.status.code(), Some(1));
+        assert!(!machine.project("disk.img").exists());
+        String::from_utf8(output.stderr).unwrap()
+    };
+    let old = Machine::new();
+    add_firmware(old.archive.beside("forky", "non-free-firmware"), "Apr 17 2024");
+    let said = refused(&old);
+    assert!(
+        said.contains("the firmware was built on 2024-04-17, and A/B boot needs one from 2025-03-10"),
+        "{said}"
+    );
+    let vendors = Machine::with("[rpi]\nfiles = \"boot\"\n");
+    let mut tree = factory::dtb::Dtb::decode(&boot_files::device_tree("a", "b")).unwrap();
+    tree.set("/__overrides__", "i2c", b"\0");
+    vendors.write("boot/bcm2711-rpi-cm4s.dtb", tree.encode());
+    let said = refused(&vendors);
+    assert!(said.contains("is for a vendor's kernel, and this kernel is mainline"), "{said}");
+    let missing = Machine::with("[image]\nboards = [\"cm5\"]\n");
+    assert!(refused(&missing).contains("board `cm5` needs the device tree `bcm2712-rpi-cm5-cm5io.dtb`"));
+}
+
+#[test]
+fn the_same_inputs_make_the_same_bytes() {
+    let (one, other) = (Machine::new(), Machine::new());
+    let read = |path: &Path| fs::read(path).unwrap();
+    assert!(read(&one.image_of("rpi")) == read(&other.image_of("rpi")), "two builds differ");
+}
+
+#[test]
+fn inspect_knows_the_partitions_by_their_numbers() {
+    let machine = Machine::new();
+    machine.image_of("rpi");
+    let output = machine.run(&["inspect", "disk.img", "--json"]);
+    let found: Value = serde_json::from_slice(&output.stdout).unwrap();
+    let roles: Vec<&str> =
+        found["partitions"].as_array().unwrap().iter().map(|row| row["role"].as_str().unwrap()).collect();
+    assert_eq!(roles, ["selector", "boot-a", "boot-b", "data"]);
+    assert_eq!((&found["boot"]["file"], &found["boot"]["next"]), (&"autoboot.txt".into(), &"a".into()));
+    for slot in found["slots"].as_array().unwrap() {
+        assert_eq!(slot["problems"].as_array().unwrap().len(), 0, "{slot}");
+    }
+}
