@@ -8,6 +8,9 @@ use dtoolkit::{Node, Property};
 /// (arm64, `Documentation/arch/arm64/booting.rst`).
 pub const LARGEST: usize = 2 << 20;
 
+/// Node that only device trees of the Raspberry Pi's own kernel have: parameters for `dtparam`.
+const VENDOR_NODE: &str = "/__overrides__";
+
 /// Most levels of nodes. Real trees have fewer than ten.
 const DEEPEST: usize = 64;
 
@@ -85,6 +88,11 @@ impl Dtb {
             .root
             .children()
             .any(|child| child.child("__overlay__").is_some() || child.name().starts_with("fragment@"))
+    }
+
+    /// Whether it belongs to the vendor's kernel.
+    pub fn is_vendors(&self) -> bool {
+        self.has_node(VENDOR_NODE)
     }
 
     /// Whether there is a node at `path`.

@@ -7,8 +7,6 @@ use super::{Finding, Rule, Scope, Severity, kernel, systems};
 use crate::board::{self, Board};
 use crate::dtb::{Dtb, DtbError, LARGEST};
 
-/// Node that only device trees of the vendor's kernels have: parameters for `dtparam`.
-const VENDOR_NODE: &str = "/__overrides__";
 const SUFFIX: &str = ".dtb";
 
 pub(super) const RULES: &[Rule] = &[
@@ -146,7 +144,7 @@ fn family(scene: &Scene) -> Vec<Finding> {
         let kernels = kernel::all(scene)
             .filter(|(at, _, kernel)| at.entry.number == system.entry.number && kernel.release.is_some());
         for (_, path, kernel) in kernels {
-            let is_other = |tree: &Dtb| tree.has_node(VENDOR_NODE) != kernel.is_vendors;
+            let is_other = |tree: &Dtb| tree.is_vendors() != kernel.is_vendors;
             let others = trees(scene, system).filter(|(_, tree)| tree.as_ref().is_ok_and(is_other));
             let (theirs, ours) =
                 if kernel.is_vendors { ("mainline", "the vendor's") } else { ("the vendor's", "mainline") };

@@ -8,12 +8,11 @@ use super::scene::{Partition, Scene};
 use super::systems;
 use super::{Finding, Rule, Scope, Severity};
 use crate::board::{Board, Chip};
+use crate::track::rpi::FIRMWARE_SINCE;
 use crate::videocore::{self, Firmware};
 
 /// Largest firmware file, in bytes; the debugging one has 5 MiB.
 const LARGEST: u32 = 16 << 20;
-/// Oldest build that knows `[boot_partition=N]`.
-const SINCE: &str = "2025-03-10";
 /// Relocations for `start4.elf`, of the same build.
 const FIXUP: &str = "fixup4.dat";
 const ELF: &[u8] = b"\x7fELF";
@@ -163,7 +162,7 @@ fn pair(scene: &Scene) -> Vec<Finding> {
 
 fn age(scene: &Scene) -> Vec<Finding> {
     let old = starts(scene).filter_map(|(system, _, firmware)| {
-        let built = firmware?.built.as_deref().filter(|built| *built < SINCE)?;
+        let built = firmware?.built.as_deref().filter(|built| *built < FIRMWARE_SINCE)?;
         Some(Finding::new(system.at(START), format!("it was built on {built}")))
     });
     old.collect()

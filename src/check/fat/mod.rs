@@ -5,13 +5,12 @@ mod usage;
 use super::scene::{Partition, Scene};
 use super::{Finding, Rule, Scope, Severity};
 use crate::image::layout::Role;
+use crate::track::rpi::LARGEST_FAT;
 use crate::units::Bytes;
 use crate::volume::fat::{Bits, Fat, Info};
 
 pub(super) use usage::Usage;
 
-/// Firmware has not started from FATs of this size.
-const LARGEST: u64 = 2 << 30;
 /// Distance from the limits between the kinds that the specification advises.
 const DISTANCE: u64 = 16;
 /// The limits between FAT12, FAT16 and FAT32, in clusters.
@@ -164,7 +163,7 @@ fn size(scene: &Scene) -> Vec<Finding> {
     each(scene, |partition, _| {
         let size = partition.region.size();
         let is_read = partition.role().is_some_and(|role| role != Role::Data);
-        (is_read && size >= LARGEST).then(|| format!("it has {}", Bytes(size)))
+        (is_read && size > LARGEST_FAT.0).then(|| format!("it has {}", Bytes(size)))
     })
 }
 

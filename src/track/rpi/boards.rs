@@ -9,9 +9,6 @@ use crate::dtb::Dtb;
 /// Device trees by the names that the firmware looks for, with the names in the kernel's package.
 pub(super) type Chosen = BTreeMap<String, String>;
 
-/// Node that only device trees of the vendor's kernel have: parameters for `dtparam`.
-const VENDOR_NODE: &str = "/__overrides__";
-
 /// A device tree of the kernel's package.
 #[derive(Clone, Debug)]
 pub(super) struct Blob {
@@ -29,7 +26,7 @@ impl Blob {
     /// Whether it belongs to the vendor's kernel. Drivers of one family do not find what they need
     /// in the trees of the other.
     pub(super) fn is_vendors(&self) -> bool {
-        self.tree.has_node(VENDOR_NODE)
+        self.tree.is_vendors()
     }
 }
 

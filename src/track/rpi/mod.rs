@@ -60,10 +60,10 @@ const FIRMWARE_FILES: [&str; 2] = [rpi::START, "fixup4.dat"];
 
 /// Oldest build of the firmware that is taken: the first that knows `[boot_partition=N]`
 /// (raspberrypi/firmware issue 1940).
-const FIRMWARE_SINCE: &str = "2025-03-10";
+pub const FIRMWARE_SINCE: &str = "2025-03-10";
 
 /// Firmware does not start from FATs of 2 GiB (lf-edge/eve issue 6081).
-const LARGEST_FAT: Bytes = Bytes::mib(2047);
+pub const LARGEST_FAT: Bytes = Bytes::mib(2047);
 
 static PARTS: LazyLock<Parts> = LazyLock::new(|| {
     firmware::parse(include_str!("../../../firmware/rpi.toml")).expect("`firmware/rpi.toml` is tested")
