@@ -51,7 +51,7 @@ fn resolve(arguments: &cli::Boot) -> anyhow::Result<Boot> {
         network: arguments.network,
         firmware: if arguments.secure_boot { Choice::SecureBoot } else { Choice::Plain },
         machine: arguments.machine.as_deref().map(machine).transpose()?,
-        tryboot: arguments.tryboot,
+        tryboot: arguments.pi.tryboot,
         interactive: is_watched && arguments.log.is_none() && std::io::stdin().is_terminal(),
         extra: arguments.qemu.iter().map(Into::into).collect(),
         until,
