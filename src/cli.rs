@@ -35,6 +35,8 @@ pub enum Command {
     Image(Image),
     /// Show what is on an image or a device: table, file systems, slots, boot state.
     Inspect(Inspect),
+    /// Check whether an image or a device will boot, by a table of known ways to brick one.
+    Check(Check),
     /// Run an image in QEMU; its writes are thrown away afterwards.
     Boot(Boot),
     /// Print a completion script for a shell.
@@ -130,6 +132,20 @@ pub struct Inspect {
     /// The image or the device.
     pub image: PathBuf,
     /// Print everything as JSON.
+    #[arg(long)]
+    pub json: bool,
+}
+
+/// `factory check`
+#[derive(Debug, Args)]
+pub struct Check {
+    /// The image or the device.
+    #[arg(required_unless_present = "rules")]
+    pub image: Option<PathBuf>,
+    /// List the rules, with their reasons.
+    #[arg(long, conflicts_with_all = ["image", "json"])]
+    pub rules: bool,
+    /// Print all rules and their state as JSON.
     #[arg(long)]
     pub json: bool,
 }

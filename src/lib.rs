@@ -3,6 +3,7 @@
 
 pub mod archive;
 pub mod board;
+pub mod check;
 pub mod cli;
 pub mod cmd;
 pub mod config;

@@ -38,13 +38,62 @@ impl Packing {
 /// # Errors
 /// When the first bytes cannot be read. Damage further on is an error of the reader returned.
 pub fn unpack<'a>(packed: impl Read + Send + 'a) -> io::Result<Box<dyn Read + Send + 'a>> {
-    let mut packed = BufReader::with_capacity(256 << 10, packed);
-    Ok(match Packing::detect(packed.fill_buf()?) {
-        Packing::Plain => Box::new(packed),
-        Packing::Gzip => Box::new(Told("gzip", flate2::bufread::MultiGzDecoder::new(packed))),
-        Packing::Xz => Box::new(Told("xz", Xz(lzma_rust2::XzReader::new_mem_limit(packed, true, XZ_MEMORY)))),
-        Packing::Zstd => Box::new(Told("zstd", zstd::stream::read::Decoder::with_buffer(packed)?)),
-    })
+    Ok(Box::new(Unpacked::new(BufReader::with_capacity(256 << 10, packed))?))
+}
+
+/// What is packed, read.
+pub struct Unpacked<R: BufRead>(Decoder<R>);
+
+enum Decoder<R: BufRead> {
+    Plain(R),
+    Gzip(Told<flate2::bufread::MultiGzDecoder<R>>),
+    Member(Told<flate2::bufread::GzDecoder<R>>),
+    Xz(Box<Told<Xz<R>>>),
+    Zstd(Told<zstd::stream::read::Decoder<'static, R>>),
+}
+
+impl<R: BufRead> Unpacked<R> {
+    /// All that `packed` holds.
+    ///
+    /// # Errors
+    /// When its first bytes cannot be read.
+    pub fn new(mut packed: R) -> io::Result<Self> {
+        Ok(Unpacked(match Packing::detect(packed.fill_buf()?) {
+            Packing::Plain => Decoder::Plain(packed),
+            Packing::Gzip => Decoder::Gzip(Told("gzip", flate2::bufread::MultiGzDecoder::new(packed))),
+            Packing::Xz => Decoder::Xz(Box::new(Told("xz", Xz::new(packed, true)))),
+            Packing::Zstd => Decoder::Zstd(Told("zstd", zstd::stream::read::Decoder::with_buffer(packed)?)),
+        }))
+    }
+
+    /// The same, but no more than the first gzip member, xz stream or zstd frame; what follows is
+    /// left to be read from `packed`.
+    ///
+    /// # Errors
+    /// When its first bytes cannot be read.
+    pub fn first(mut packed: R) -> io::Result<Self> {
+        Ok(Unpacked(match Packing::detect(packed.fill_buf()?) {
+            Packing::Plain => Decoder::Plain(packed),
+            Packing::Gzip => Decoder::Member(Told("gzip", flate2::bufread::GzDecoder::new(packed))),
+            Packing::Xz => Decoder::Xz(Box::new(Told("xz", Xz::new(packed, false)))),
+            Packing::Zstd => {
+                let reader = zstd::stream::read::Decoder::with_buffer(packed)?;
+                Decoder::Zstd(Told("zstd", reader.single_frame()))
+            }
+        }))
+    }
+}
+
+impl<R: BufRead> Read for Unpacked<R> {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        match &mut self.0 {
+            Decoder::Plain(reader) => reader.read(buffer),
+            Decoder::Gzip(reader) => reader.read(buffer),
+            Decoder::Member(reader) => reader.read(buffer),
+            Decoder::Xz(reader) => reader.read(buffer),
+            Decoder::Zstd(reader) => reader.read(buffer),
+        }
+    }
 }
 
 /// A decompressor of the named packing, whose own errors are told as what they mean. Those of the
@@ -77,6 +126,12 @@ fn is_ours(error: &io::Error) -> bool {
 /// The reader of xz takes it for the end of a block when it is asked for nothing; this does not
 /// ask it.
 struct Xz<R: Read>(lzma_rust2::XzReader<R>);
+
+impl<R: Read> Xz<R> {
+    fn new(packed: R, all_streams: bool) -> Self {
+        Xz(lzma_rust2::XzReader::new_mem_limit(packed, all_streams, XZ_MEMORY))
+    }
+}
 
 impl<R: Read> Read for Xz<R> {
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
@@ -146,6 +201,17 @@ mod tests {
             assert_eq!(unpack_all(&packed).unwrap(), TEXT, "{program}");
             let twice = [packed.clone(), packed].concat();
             assert_eq!(unpack_all(&twice).unwrap(), TEXT.repeat(2), "{program}, two in a row");
+        }
+    }
+
+    #[test]
+    fn what_follows_the_first_frame_is_left() {
+        for (program, arguments) in [("gzip", &["-c"][..]), ("xz", &["-c"]), ("zstd", &["-c", "-q"])] {
+            let packed = [&pack(program, arguments, TEXT)[..], b"the rest"].concat();
+            let mut rest = &packed[..];
+            let mut content = Vec::new();
+            Unpacked::first(&mut rest).unwrap().read_to_end(&mut content).unwrap();
+            assert_eq!((&content[..], rest), (TEXT, &b"the rest"[..]), "{program}");
         }
     }
 

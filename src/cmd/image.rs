@@ -6,7 +6,7 @@ use std::time::Instant;
 use anyhow::Context as _;
 
 use crate::manifest::Manifest;
-use crate::{cli, disk, image, ingredients, plan, progress};
+use crate::{check, cli, disk, image, ingredients, plan, progress};
 
 pub(super) fn run(arguments: &cli::Image) -> anyhow::Result<ExitCode> {
     let started = Instant::now();
@@ -19,8 +19,10 @@ pub(super) fn run(arguments: &cli::Image) -> anyhow::Result<ExitCode> {
     trees.dressed.notes.iter().for_each(|note| progress::note(&format!("note: {note}")));
     let disk = disk::lay_out(&plan, &build, &trees)?;
     let bar = progress::bytes("writing", disk.mapped());
-    let written = image::write::write(&output, &disk.job(), |bytes| bar.inc(bytes))?;
+    let draft = image::write::draft(&output, &disk.job(), |bytes| bar.inc(bytes))?;
     bar.finish_and_clear();
+    check::image(draft.path())?;
+    let written = draft.keep()?;
     let manifest = Manifest::new(&plan, &build, &parts, &disk, &written, &output);
     manifest
         .write_beside(&output)

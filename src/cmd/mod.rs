@@ -1,6 +1,7 @@
 //! The commands: each a story of half a screen.
 
 mod boot;
+mod check;
 mod explain;
 mod fetch;
 mod image;
@@ -42,6 +43,7 @@ pub fn run(cli: &Cli) -> anyhow::Result<ExitCode> {
         Command::Fetch(arguments) => fetch::run(arguments),
         Command::Image(arguments) => image::run(arguments),
         Command::Inspect(arguments) => inspect::run(arguments),
+        Command::Check(arguments) => check::run(arguments),
         Command::Boot(arguments) => boot::run(arguments),
         Command::Completions { shell } => completions(*shell),
     }

@@ -27,7 +27,7 @@ pub struct Generic;
 const GRUB_CFG: &str = include_str!("../../tracks/generic/grub.cfg");
 const GRUB_STUB: &str = include_str!("../../tracks/generic/grub-stub.cfg");
 /// Where firmware looks for a loader when nothing tells it otherwise (UEFI 2.10, section 3.5.1.1).
-const LOADER: &str = "EFI/BOOT/BOOTAA64.EFI";
+pub const LOADER: &str = "EFI/BOOT/BOOTAA64.EFI";
 /// What shim starts, beside itself.
 const SHIM_LOADS: &str = "EFI/BOOT/grubaa64.efi";
 /// Where the archive's prebuilt GRUB looks for its script.

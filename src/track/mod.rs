@@ -25,13 +25,23 @@ pub const ALL: &[&dyn Track] = &[&generic::Generic, &rpi::Rpi];
 /// What a partition that was found on a disk is for, if some track has one like it: by its name
 /// and type, or by its number and type where the table has no names.
 pub fn role(table: &PartitionTable, entry: &Entry) -> Option<Role> {
-    let tracks = ALL.iter().filter(|track| track.scheme() == table.scheme);
-    let is_like = |row: &Partition, number: u32| match table.scheme {
+    row(table.scheme, entry).filter(|row| row.kind == entry.kind).map(|row| row.role)
+}
+
+/// The partition of a track that has this name, or this number where the table has no names,
+/// whatever its type is.
+pub fn row(scheme: Scheme, entry: &Entry) -> Option<&'static Partition> {
+    let is_like = |row: &Partition, number: u32| match scheme {
         Scheme::Gpt => row.name == entry.name,
         Scheme::Mbr => number == entry.number,
     };
-    let mut rows = tracks.flat_map(|track| track.partitions().iter().zip(1..));
-    rows.find(|(row, number)| row.kind == entry.kind && is_like(row, *number)).map(|(row, _)| row.role)
+    rows(scheme).zip(1..).find(|(row, number)| is_like(row, *number)).map(|(row, _)| row)
+}
+
+/// The partitions of the track whose table is of this scheme.
+pub fn rows(scheme: Scheme) -> impl Iterator<Item = &'static Partition> {
+    let tracks = ALL.iter().filter(move |track| track.scheme() == scheme);
+    tracks.flat_map(|track| track.partitions())
 }
 
 /// The numbers of the slots and of Data, where the table has no names to find them by.

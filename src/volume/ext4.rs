@@ -7,9 +7,11 @@
 //!   1024  0x00 inodes    0x18 log2(block size) - 10   0x60 incompatible features
 //!         0x04 blocks    0x38 magic ef53              0x68 UUID
 //!         0x0c free      0x150, 0x158 high halves     0x78 label, 16 bytes
+//!                        0x3a state
 //! ```
 
 use std::error::Error;
+use std::io::{self, Read};
 
 use ext4_view::{Ext4, Ext4Error, Ext4Read, File};
 
@@ -19,6 +21,10 @@ use super::{Files, Kind, Volume};
 const SUPERBLOCK: u64 = 1024;
 const MAGIC: [u8; 2] = [0x53, 0xef];
 const FEATURE_64BIT: u32 = 0x80;
+/// An incompatible feature: the journal has to be replayed.
+const FEATURE_RECOVER: u32 = 0x04;
+const STATE_CLEAN: u8 = 1;
+const STATE_ERRORS: u8 = 2;
 
 /// Whether a superblock is ext4's.
 fn is_ext4(superblock: &[u8]) -> bool {
@@ -42,7 +48,7 @@ pub fn open(
             return Ok((volume, None));
         }
     };
-    volume.problem = walk(&ext4, &mut volume.files).err().map(|error| error.to_string());
+    (volume.files, volume.problem) = files(&ext4);
     Ok((volume, Some(ext4)))
 }
 
@@ -71,6 +77,13 @@ fn counts(superblock: &[u8; 1024]) -> Volume {
         files: Files::default(),
         problem: None,
     }
+}
+
+/// All files, and why some could not be listed.
+pub fn files(ext4: &Ext4) -> (Files, Option<String>) {
+    let mut files = Files::default();
+    let problem = walk(ext4, &mut files).err().map(|error| error.to_string());
+    (files, problem)
 }
 
 /// Notes all files. A directory that cannot be read is passed over, and told at the end.
@@ -117,6 +130,48 @@ fn walk_directory(
         }
     }
     first_error
+}
+
+/// What the superblock says of the whole file system.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct State {
+    /// Bytes of all blocks.
+    pub size: u64,
+    /// Whether it was unmounted, and its journal is empty.
+    pub is_clean: bool,
+    /// Whether the kernel found errors in it.
+    pub has_errors: bool,
+}
+
+/// Reads the superblock of a region, `None` when it is not ext4's.
+///
+/// # Errors
+/// When it cannot be read.
+pub fn state(region: &Region) -> io::Result<Option<State>> {
+    let mut superblock = [0; 1024];
+    region.read_exact(SUPERBLOCK, &mut superblock)?;
+    let recover = superblock[0x60] & FEATURE_RECOVER as u8 != 0;
+    Ok(is_ext4(&superblock).then(|| State {
+        size: counts(&superblock).size,
+        is_clean: superblock[0x3a] & STATE_CLEAN != 0 && !recover,
+        has_errors: superblock[0x3a] & STATE_ERRORS != 0,
+    }))
+}
+
+/// A file that is read from its beginning to its end.
+pub(super) struct Reader(pub(super) File);
+
+impl Read for Reader {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        let mut filled = 0;
+        while filled < buffer.len() {
+            match self.0.read_bytes(&mut buffer[filled..]).map_err(io::Error::from)? {
+                0 => break,
+                count => filled += count,
+            }
+        }
+        Ok(filled)
+    }
 }
 
 /// The bytes of the file at `path` when it is there and not larger than `most`.

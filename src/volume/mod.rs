@@ -11,6 +11,7 @@ pub mod fat;
 mod region;
 
 use std::error::Error;
+use std::io::{self, Read};
 
 use serde::Serialize;
 
@@ -128,6 +129,22 @@ pub fn open(region: &Region) -> Result<Option<(Volume, Opened)>, Box<dyn Error +
 }
 
 impl Opened {
+    /// Opens the file system of a region without looking around in it; [`Opened::Closed`] when it
+    /// has none that is known.
+    ///
+    /// # Errors
+    /// When it has one that cannot be read.
+    pub fn enter(region: &Region) -> Result<Opened, Box<dyn Error + Send + Sync>> {
+        if ext4::is_there(region) {
+            return Ok(Opened::Ext4(ext4_view::Ext4::load(Box::new(region.clone()))?));
+        }
+        let head = region.read(0, region.size().min(512))?;
+        if fat::is_fat(&head) {
+            return Ok(Opened::Fat(Fat::open(region.clone())?));
+        }
+        Ok(Opened::Closed)
+    }
+
     /// The bytes of the file at `path`, `None` when there is none, it cannot be read, or it is
     /// larger than `most`.
     pub fn read(&self, path: &str, most: u32) -> Option<Vec<u8>> {
@@ -137,6 +154,26 @@ impl Opened {
                 ext4::read(ext4, &format!("/{}", path.trim_start_matches('/')), most.into())
             }
             Opened::Closed => None,
+        }
+    }
+
+    /// The file at `path` as a stream, `None` when there is none.
+    ///
+    /// # Errors
+    /// When the file, or a directory on the way, cannot be read.
+    pub fn reader(&self, path: &str) -> io::Result<Option<Box<dyn Read + '_>>> {
+        let path = path.trim_start_matches('/');
+        match self {
+            Opened::Fat(fat) => {
+                let reader = fat.reader(path).map_err(io::Error::from)?;
+                Ok(reader.map(|reader| Box::new(reader) as Box<dyn Read>))
+            }
+            Opened::Ext4(ext4) => match ext4.open(format!("/{path}").as_str()) {
+                Ok(file) => Ok(Some(Box::new(ext4::Reader(file)))),
+                Err(ext4_view::Ext4Error::NotFound) => Ok(None),
+                Err(error) => Err(error.into()),
+            },
+            Opened::Closed => Ok(None),
         }
     }
 }

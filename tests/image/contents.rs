@@ -7,9 +7,9 @@ use factory::digest::Sha256;
 use serde_json::Value;
 
 use super::disk::{Disk, text};
-use super::support::boot_files;
 use super::support::elf;
-use super::support::machine::Machine;
+use super::support::machine::{Machine, RELEASE};
+use super::support::programs;
 use super::support::tools::print;
 
 /// A project with everything that ends up in a slot.
@@ -46,7 +46,7 @@ fn slot_json_and_the_manifest_tell_size_and_digest_of_every_file() {
         there.sort_unstable();
         assert_eq!(there, names, "no file is left out");
     }
-    assert!(fs::read(disk.dump("system-a", "Image")).unwrap() == boot_files::kernel(), "another kernel");
+    assert!(fs::read(disk.dump("system-a", "Image")).unwrap() == programs::kernel(RELEASE), "another kernel");
 }
 
 #[test]

@@ -7,6 +7,7 @@ use std::path::{Path, PathBuf};
 use serde_json::Value;
 
 use super::support::machine::Machine;
+use super::support::programs;
 use super::support::tools::{print, run};
 
 /// An image with what `sfdisk` and the manifest say of it.
@@ -159,7 +160,7 @@ fn the_esp_is_clean_and_holds_what_boots() {
             "::/EFI/factory/notes.txt"
         ]
     );
-    assert_eq!(disk.read_esp("EFI/BOOT/BOOTAA64.EFI"), b"MZ and the rest of GRUB");
+    assert_eq!(disk.read_esp("EFI/BOOT/BOOTAA64.EFI"), programs::program(2000));
     assert_eq!(disk.read_esp("EFI/factory/notes.txt"), b"beside the builder's own files");
     assert_eq!(disk.read_esp("EFI/factory/grub.cfg"), fs::read("tracks/generic/grub.cfg").unwrap());
 }

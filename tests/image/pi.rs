@@ -8,9 +8,9 @@ use factory::board;
 use serde_json::Value;
 
 use super::disk::{Disk, text};
-use super::support::machine::{Machine, add_firmware};
+use super::support::machine::{Machine, RELEASE, add_firmware};
 use super::support::tools::{print, run};
-use super::support::{boot_files, elf};
+use super::support::{boot_files, elf, programs};
 
 const FATS: [&str; 3] = ["control", "boot-a", "boot-b"];
 
@@ -58,7 +58,7 @@ fn every_fat_is_fat32_clean_and_bootable_by_itself() {
         for name in ["start4.elf", "fixup4.dat", "config.txt", "cmdline.txt", "kernel8.img", "initramfs8"] {
             assert!(names.iter().any(|found| found == name), "{partition} has no {name}: {names:?}");
         }
-        assert!(disk.read_fat(partition, "kernel8.img") == boot_files::kernel(), "another kernel");
+        assert!(disk.read_fat(partition, "kernel8.img") == programs::kernel(RELEASE), "another kernel");
         assert_eq!(disk.read_fat(partition, "initramfs8").len() % 4, 0);
         assert_eq!(disk.read_fat(partition, "cmdline.txt"), b"panic=10\n");
     }

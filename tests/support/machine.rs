@@ -8,13 +8,14 @@ use factory::board;
 
 use super::archive::{Archive, public};
 use super::packages::{Member, deb, deb_of, tar_of, xz};
-use super::{boot_files, elf, server::Server, tools};
+use super::{boot_files, elf, programs, server::Server, tools};
 
-pub use super::boot_files::RELEASE;
+/// Release of the machine's kernel.
+pub const RELEASE: &str = "9.9-arm64";
 /// The package that its kernel is in.
 pub const KERNEL: &str = "linux-image-9.9-arm64";
 /// Where the archive's prebuilt GRUB is in its package.
-const GRUB: &str = "usr/lib/grub/arm64-efi/monolithic/grubaa64.efi";
+pub const GRUB: &str = "usr/lib/grub/arm64-efi/monolithic/grubaa64.efi";
 /// Modules that every image must have; one is part of the kernel.
 const MODULES: [&str; 8] =
     ["overlay", "loop", "squashfs", "vfat", "nls_cp437", "nls_ascii", "virtio_blk", "virtio_net"];
@@ -170,7 +171,7 @@ fn archive() -> Archive {
     archive.add("linux-image-arm64", "9.9-1", &format!("Depends: {KERNEL} (= 9.9-1)"), b"a metapackage");
     archive.add(KERNEL, "9.9-1", "", &deb_of(&control(KERNEL), &xz(&tar_of(&kernel()))));
     archive.add("busybox-static", "1:1.37-1", "", &deb(&[("./usr/bin/busybox", &elf::program())]));
-    archive.add("grub-efi-arm64-unsigned", "2.12-9", "", &deb(&[(GRUB, b"MZ and the rest of GRUB")]));
+    archive.add("grub-efi-arm64-unsigned", "2.12-9", "", &deb(&[(GRUB, &programs::program(2000))]));
     archive.publish();
     add_split_kernel(archive.beside("trixie-backports", "main"));
     add_firmware(archive.beside("forky", "non-free-firmware"), "Feb 11 2026");
@@ -222,7 +223,7 @@ pub fn control(package: &str) -> String {
 pub fn kernel() -> Vec<Member> {
     let dir = format!("./usr/lib/modules/{RELEASE}");
     let mut members = vec![
-        Member::file(format!("./boot/vmlinuz-{RELEASE}"), boot_files::kernel()),
+        Member::file(format!("./boot/vmlinuz-{RELEASE}"), programs::kernel(RELEASE)),
         Member::file(format!("{dir}/modules.builtin"), b"kernel/fs/ext4/ext4.ko\n"),
     ];
     for name in MODULES {

@@ -8,5 +8,6 @@ pub mod boot_files;
 pub mod elf;
 pub mod machine;
 pub mod packages;
+pub mod programs;
 pub mod server;
 pub mod tools;

@@ -18,7 +18,7 @@ pub(super) const LARGEST_CONFIG: u32 = 1 << 20;
 /// What became of a partition.
 pub(super) enum Attempt {
     /// It boots.
-    Starts(Started),
+    Starts(Box<Started>),
     /// It does not, and others may be tried.
     Fails,
     /// It holds the board up.
@@ -133,7 +133,7 @@ impl Model<'_> {
                 format!("{start} does not say when it was built, and is taken for a new one"),
             ),
         }
-        Attempt::Starts(Started { part, date })
+        Attempt::Starts(Box::new(Started { part, date }))
     }
 
     /// A FAT without the firmware that is asked for.
@@ -163,7 +163,7 @@ impl Model<'_> {
             return Attempt::Ends;
         }
         let settings = self.settings(&part, bytes, None);
-        let started = |part| Attempt::Starts(Started { part, date: None });
+        let started = |part| Attempt::Starts(Box::new(Started { part, date: None }));
         if !settings.os_check() {
             self.say("dt-match", "does not look at the device tree, since os_check is 0");
             return started(part);

@@ -131,14 +131,14 @@ impl Model<'_> {
             rest = media.fats();
         } else {
             match self.attempt(media, wish.partition, wish.config) {
-                Attempt::Starts(started) => return Some(started),
+                Attempt::Starts(started) => return Some(*started),
                 Attempt::Ends => return None,
                 Attempt::Fails => rest.extend(self.others(media, wish.partition)),
             }
         }
         for number in rest {
             match self.attempt(media, number, wish.config) {
-                Attempt::Starts(started) => return Some(started),
+                Attempt::Starts(started) => return Some(*started),
                 Attempt::Ends => return None,
                 Attempt::Fails => {}
             }

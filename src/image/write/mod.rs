@@ -202,6 +202,28 @@ pub fn probe(path: &Path) -> Result<(), WriteError> {
     Output::create(path, 0, 0).map(drop)
 }
 
+/// An image that is whole but has a temporary name still. Dropped, it is gone.
+pub struct Draft {
+    output: Output,
+    written: Written,
+}
+
+impl Draft {
+    /// Where it is now, to be looked at.
+    pub fn path(&self) -> &Path {
+        self.output.draft()
+    }
+
+    /// Gives the image its name, in place of what has it now.
+    ///
+    /// # Errors
+    /// When it cannot take the name.
+    pub fn keep(self) -> Result<Written, WriteError> {
+        self.output.keep()?;
+        Ok(self.written)
+    }
+}
+
 /// Writes the image to `path`, in place of what is there, once all has gone well. `progress` is
 /// told of every so many bytes as they are written, about [`Job::mapped`] in all.
 ///
@@ -209,6 +231,14 @@ pub fn probe(path: &Path) -> Result<(), WriteError> {
 /// When a source cannot be read or is not what was expected, when the image cannot be written, or
 /// when the user has interrupted.
 pub fn write(path: &Path, job: &Job<'_>, progress: impl Fn(u64)) -> Result<Written, WriteError> {
+    draft(path, job, progress)?.keep()
+}
+
+/// Writes the image as [`write()`] does, but for its name.
+///
+/// # Errors
+/// As [`write()`].
+pub fn draft(path: &Path, job: &Job<'_>, progress: impl Fn(u64)) -> Result<Draft, WriteError> {
     let mapped = job.mapped();
     let needs = mapped.iter().map(|range| range.end - range.start).sum();
     let output = Output::create(path, job.extents.size(), needs)?;
@@ -218,8 +248,7 @@ pub fn write(path: &Path, job: &Job<'_>, progress: impl Fn(u64)) -> Result<Writt
     for watch in late {
         digests.insert(watch.name.clone(), watch::read_back(&output, watch)?);
     }
-    output.keep()?;
-    Ok(Written { digests, mapped })
+    Ok(Draft { output, written: Written { digests, mapped } })
 }
 
 /// Bytes at their place on the disk, in a buffer that may be longer.

@@ -61,6 +61,11 @@ impl Output {
         self.file().read_exact_at(buffer, at).map_err(|source| self.error(source))
     }
 
+    /// Where the file is until it has its name.
+    pub(super) fn draft(&self) -> &Path {
+        self.file.path()
+    }
+
     /// Gives the file its name, in place of what has it now.
     pub(super) fn keep(self) -> Result<(), WriteError> {
         let Output { file, path, .. } = self;

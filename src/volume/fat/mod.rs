@@ -11,10 +11,18 @@
 //!     22 or 36 sectors of one FAT
 //! ```
 
+mod geometry;
+mod nodes;
+mod reader;
+
 use std::io;
 
 use super::Region;
 use super::{Files, Kind, Volume};
+
+pub use geometry::{Geometry, Info};
+pub use nodes::Node;
+pub use reader::FatReader;
 
 /// Largest FAT that is read, in bytes: 16 million clusters of FAT32.
 const LARGEST_FAT: u64 = 64 << 20;
@@ -41,6 +49,15 @@ pub enum FatError {
     Io(#[from] io::Error),
 }
 
+impl From<FatError> for io::Error {
+    fn from(error: FatError) -> Self {
+        match error {
+            FatError::Io(error) => error,
+            error => io::Error::new(io::ErrorKind::InvalidData, error),
+        }
+    }
+}
+
 /// An open FAT file system.
 #[derive(Debug)]
 pub struct Fat {
@@ -48,10 +65,10 @@ pub struct Fat {
     bits: Bits,
     cluster_size: u64,
     clusters: u32,
-    data_at: u64,
     fat: Vec<u8>,
     root: Root,
     boot: Vec<u8>,
+    geometry: Geometry,
 }
 
 /// Width of a FAT's entries, which the number of clusters decides.
@@ -105,33 +122,19 @@ impl Fat {
         if !is_fat(&boot) {
             return Err(FatError::Geometry);
         }
-        let either = |short, long| match u16_at(&boot, short) {
-            0 => u64::from(u32_at(&boot, long)),
-            sectors => u64::from(sectors),
-        };
-        let sector = u64::from(u16_at(&boot, 11));
-        let cluster_size = sector * u64::from(boot[13]);
-        let reserved = u64::from(u16_at(&boot, 14));
-        let (total, fat_sectors) = (either(19, 32), either(22, 36));
-        let root_size = u64::from(u16_at(&boot, 17)) * ENTRY as u64;
-        let root_at = reserved + u64::from(boot[16]) * fat_sectors;
-        let data = root_at + root_size.div_ceil(sector);
-        let clusters = total.checked_sub(data).ok_or(FatError::Geometry)? * sector / cluster_size;
-        let bits = match clusters {
-            0..4085 => Bits::Twelve,
-            4085..65525 => Bits::Sixteen,
-            _ => Bits::ThirtyTwo,
-        };
-        if fat_sectors * sector > LARGEST_FAT {
+        let geometry = Geometry::decode(&boot).ok_or(FatError::Geometry)?;
+        if geometry.table_size > LARGEST_FAT {
             return Err(FatError::TooLarge);
         }
-        let fat = region.read(reserved * sector, fat_sectors * sector)?;
+        let fat = region.read(geometry.table_at(0), geometry.table_size)?;
+        let bits = geometry.bits();
         let root = match bits {
             Bits::ThirtyTwo => Root::Cluster(u32_at(&boot, 44)),
-            _ => Root::At { start: root_at * sector, size: root_size },
+            _ => Root::At { start: geometry.root_at, size: geometry.root_size },
         };
-        let clusters = (clusters as u32).min(capacity(bits, fat.len()).saturating_sub(2));
-        Ok(Fat { region, bits, cluster_size, clusters, data_at: data * sector, fat, root, boot })
+        let cluster_size = geometry.cluster_size;
+        let clusters = (geometry.clusters as u32).min(capacity(bits, fat.len()).saturating_sub(2));
+        Ok(Fat { region, bits, cluster_size, clusters, fat, root, boot, geometry })
     }
 
     /// Which FAT it is, by its number of clusters.
@@ -231,12 +234,17 @@ impl Fat {
         let mut bytes = Vec::new();
         let mut cluster = first;
         while bytes.len() < most && !self.is_end(cluster) {
-            let index = cluster.checked_sub(2).filter(|index| *index < self.clusters).ok_or_else(broken)?;
-            let at = self.data_at + u64::from(index) * self.cluster_size;
+            let at = self.offset(cluster).ok_or_else(broken)?;
             bytes.extend(self.region.read(at, self.cluster_size)?);
             cluster = self.next(cluster);
         }
         Ok(bytes)
+    }
+
+    /// Where a cluster lies in the file system, `None` when it has no such cluster.
+    fn offset(&self, cluster: u32) -> Option<u64> {
+        let index = cluster.checked_sub(2).filter(|index| *index < self.clusters)?;
+        Some(self.geometry.data_at + u64::from(index) * self.cluster_size)
     }
 
     /// The entry of the FAT for `cluster`, which must be one of ours.

@@ -1,0 +1,227 @@
+//! Initramfs: archives of the kernel's own format, packed, and what is in them.
+//!
+//! ```text
+//!   packed: | entry: header (110 bytes of hexadecimal text), name, content | ... | TRAILER!!! |
+//! ```
+//! Several archives may follow each other, with zeros in between (Linux,
+//! `Documentation/driver-api/early-userspace/buffer-format.rst`).
+
+use std::collections::BTreeSet;
+use std::io::{self, BufRead, BufReader, ErrorKind, Read};
+
+use cpio::newc;
+
+use super::content::fill;
+use super::scene::{Partition, Scene};
+use super::systems::Part;
+use super::{Finding, Rule, Scope, Severity, kernel};
+use crate::archive::compress::{Limited, Packing, Unpacked};
+
+/// Most bytes that an initramfs may unpack to.
+const LARGEST: u64 = 1 << 30;
+/// Most archives in one file.
+const MOST_ARCHIVES: usize = 16;
+/// Longest name: the kernel's limit of a path (`PATH_MAX`).
+const LONGEST_NAME: usize = 4096;
+/// Bytes of the header, and where it says how long the name is.
+const HEADER: usize = 110;
+const NAME_LENGTH: std::ops::Range<usize> = 94..102;
+/// What the kernel starts.
+const INIT: &str = "init";
+const MODULES: &str = "lib/modules/";
+/// The type of a file in its mode, and the right to execute it.
+const TYPE: u32 = 0o170_000;
+const REGULAR: u32 = 0o100_000;
+const SYMLINK: u32 = 0o120_000;
+const EXECUTE: u32 = 0o111;
+
+pub(super) const RULES: &[Rule] = &[
+    Rule {
+        name: "initramfs-missing",
+        severity: Severity::Error,
+        scope: Scope::Table,
+        title: "every system has the initramfs that its loader looks for",
+        why: "the kernel finds no init, and panics",
+        link: "raspberrypi/documentation, config_txt/boot.adoc",
+        way_out: "put the file there, or correct the `initramfs` line of config.txt",
+        check: missing,
+    },
+    Rule {
+        name: "initramfs-damaged",
+        severity: Severity::Error,
+        scope: Scope::Table,
+        title: "initramfs can be unpacked and are well-formed to their end",
+        why: "the kernel unpacks as far as it can, and then panics or misses files",
+        link: "Linux, driver-api/early-userspace/buffer-format.rst; raspberrypi/firmware#1843",
+        way_out: "write the system again",
+        check: damaged,
+    },
+    Rule {
+        name: "initramfs-init",
+        severity: Severity::Error,
+        scope: Scope::Table,
+        title: "initramfs have an /init that can be executed",
+        why: "the kernel looks for a root file system then, finds none, and panics",
+        link: "Linux, filesystems/ramfs-rootfs-initramfs.rst",
+        way_out: "put an executable `init` at its top",
+        check: init,
+    },
+    Rule {
+        name: "kernel-modules",
+        severity: Severity::Error,
+        scope: Scope::Table,
+        title: "modules are those of the kernel beside them",
+        why: "a kernel loads only modules of its own release, so no driver works, nor the disk",
+        link: "Linux, Documentation/kbuild/modules.rst",
+        way_out: "take kernel and modules from the same package",
+        check: modules,
+    },
+];
+
+/// What is in an initramfs.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Archive {
+    /// The mode of `/init`.
+    init: Option<u32>,
+    /// The releases that it has modules for.
+    releases: BTreeSet<String>,
+    /// Why it cannot be read to its end.
+    damage: Option<String>,
+}
+
+/// Reads an initramfs to its end.
+pub(super) fn probe(packed: impl Read) -> Archive {
+    let mut archive = Archive::default();
+    let read = walk(&mut BufReader::with_capacity(256 << 10, packed), &mut archive);
+    archive.damage = read.err().map(|error| error.to_string());
+    archive
+}
+
+/// Reads all archives as the kernel does: each packed by itself, and whole.
+fn walk(packed: &mut impl BufRead, archive: &mut Archive) -> io::Result<()> {
+    for count in 0..MOST_ARCHIVES {
+        if !skip_zeros(packed)? {
+            return if count == 0 { Err(wrong("it is empty")) } else { Ok(()) };
+        }
+        if Packing::detect(packed.fill_buf()?) == Packing::Plain {
+            while entry(packed, archive)? {}
+            continue;
+        }
+        let unpacked = Limited::new(Unpacked::first(packed.by_ref())?, LARGEST);
+        let mut unpacked = BufReader::with_capacity(64 << 10, unpacked);
+        while skip_zeros(&mut unpacked)? {
+            while entry(&mut unpacked, archive)? {}
+        }
+    }
+    Err(wrong("it has more archives than anybody makes"))
+}
+
+/// Passes over the zeros that pad an archive. False at the end.
+fn skip_zeros(reader: &mut impl BufRead) -> io::Result<bool> {
+    loop {
+        let bytes = reader.fill_buf()?;
+        if bytes.is_empty() {
+            return Ok(false);
+        }
+        let zeros = bytes.iter().take_while(|byte| **byte == 0).count();
+        let is_over = zeros < bytes.len();
+        reader.consume(zeros);
+        if is_over {
+            return Ok(true);
+        }
+    }
+}
+
+/// Notes one entry. False when it was the last of its archive.
+fn entry(reader: &mut impl BufRead, archive: &mut Archive) -> io::Result<bool> {
+    let mut header = [0; HEADER];
+    if fill(reader, &mut header)? < HEADER {
+        return Err(wrong("it ends without a trailer"));
+    }
+    let length = std::str::from_utf8(&header[NAME_LENGTH]).ok();
+    let length = length.and_then(|text| usize::from_str_radix(text, 16).ok());
+    if length.is_none_or(|length| length > LONGEST_NAME) {
+        return Err(wrong("it has an entry that makes no sense"));
+    }
+    let entry = newc::Reader::new((&header[..]).chain(reader.by_ref())).map_err(as_damage)?;
+    let is_last = entry.entry().is_trailer();
+    archive.note(entry.entry());
+    // Nothing needs to follow the trailer, not even its padding.
+    if is_last { Ok(false) } else { entry.finish().map_err(as_damage).map(|_| true) }
+}
+
+impl Archive {
+    fn note(&mut self, entry: &newc::Entry) {
+        let name = entry.name().trim_start_matches("./").trim_start_matches('/');
+        if name == INIT {
+            self.init = Some(entry.mode());
+        }
+        if let Some((release, _)) = name.strip_prefix(MODULES).and_then(|rest| rest.split_once('/')) {
+            self.releases.insert(release.to_owned());
+        }
+    }
+
+    fn has_init(&self) -> bool {
+        let is_program = |mode: u32| mode & TYPE == REGULAR && mode & EXECUTE != 0;
+        self.init.is_some_and(|mode| is_program(mode) || mode & TYPE == SYMLINK)
+    }
+}
+
+fn wrong(what: &str) -> io::Error {
+    io::Error::new(ErrorKind::InvalidData, what)
+}
+
+/// An archive that ends within an entry says no more than that.
+fn as_damage(error: io::Error) -> io::Error {
+    let is_plain_end = error.kind() == ErrorKind::UnexpectedEof
+        && error.get_ref().is_none_or(|inner| inner.to_string().starts_with("failed"));
+    if is_plain_end { wrong("it ends within an entry") } else { error }
+}
+
+/// All initramfs that could be read.
+fn all(scene: &Scene) -> impl Iterator<Item = (&Partition, &str, &Archive)> {
+    scene.contents.archives.iter().filter_map(|((number, path), archive)| {
+        let partition = scene.partitions.iter().find(|one| one.entry.number == *number)?;
+        Some((partition, path.as_str(), archive))
+    })
+}
+
+fn missing(scene: &Scene) -> Vec<Finding> {
+    kernel::gone(scene, Part::Initramfs)
+}
+
+fn damaged(scene: &Scene) -> Vec<Finding> {
+    let found = all(scene).filter_map(|(partition, path, archive)| {
+        archive.damage.as_ref().map(|damage| Finding::new(partition.at(path), damage))
+    });
+    found.collect()
+}
+
+/// Where there are several, one of them has it.
+fn init(scene: &Scene) -> Vec<Finding> {
+    let has_other = |at: &Partition| {
+        all(scene).any(|(other, _, archive)| other.entry.number == at.entry.number && archive.has_init())
+    };
+    let without =
+        all(scene).filter(|(partition, _, archive)| archive.damage.is_none() && !has_other(partition));
+    let what = |archive: &Archive| match archive.init {
+        None => "it has no /init",
+        Some(_) => "its /init is not a program",
+    };
+    without.map(|(partition, path, archive)| Finding::new(partition.at(path), what(archive))).collect()
+}
+
+fn modules(scene: &Scene) -> Vec<Finding> {
+    let mut findings = Vec::new();
+    for (partition, path, archive) in all(scene).filter(|(_, _, archive)| archive.damage.is_none()) {
+        let beside = kernel::all(scene).filter(|(other, _, _)| other.entry.number == partition.entry.number);
+        for release in beside.filter_map(|(_, _, kernel)| kernel.release.as_ref()) {
+            if !archive.releases.is_empty() && !archive.releases.contains(release) {
+                let have: Vec<&str> = archive.releases.iter().map(String::as_str).collect();
+                let what = format!("it has modules for {}, and the kernel is {release}", have.join(", "));
+                findings.push(Finding::new(partition.at(path), what));
+            }
+        }
+    }
+    findings
+}

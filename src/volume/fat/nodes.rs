@@ -1,0 +1,76 @@
+//! All files and directories with their chains of clusters, for whoever judges them.
+
+use super::{Bits, Fat, FatError, LARGEST_DIRECTORY, Root, entries};
+use crate::volume::{DEEPEST, MOST_ENTRIES};
+
+/// A file or a directory.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Node {
+    /// Path from the root, with a slash in front; `/` is the root of FAT32.
+    pub path: String,
+    /// Whether it is a directory.
+    pub is_dir: bool,
+    /// Its first cluster, 0 when it has none.
+    pub first: u32,
+    /// Its size in bytes; a directory says 0.
+    pub size: u32,
+}
+
+impl Fat {
+    /// Everything that can be reached from the root. Directories that cannot be read have no
+    /// children, and those that are nested too deep, or come after too many others, are left out.
+    ///
+    /// # Errors
+    /// When the disk cannot be read.
+    pub fn nodes(&self) -> Result<Vec<Node>, FatError> {
+        let mut nodes = Vec::new();
+        if let Root::Cluster(first) = self.root {
+            nodes.push(Node { path: "/".to_owned(), is_dir: true, first, size: 0 });
+        }
+        let mut directories = vec![(String::new(), self.readable(self.root_bytes())?)];
+        while let Some((path, bytes)) = directories.pop() {
+            for entry in entries(&bytes, self.bits) {
+                let path = format!("{path}/{}", entry.name);
+                if entry.is_dir && path.matches('/').count() < DEEPEST {
+                    let content = self.chain(entry.cluster, LARGEST_DIRECTORY, &path);
+                    directories.push((path.clone(), self.readable(content)?));
+                }
+                nodes.push(Node { path, is_dir: entry.is_dir, first: entry.cluster, size: entry.size });
+                if nodes.len() as u64 >= MOST_ENTRIES {
+                    return Ok(nodes);
+                }
+            }
+        }
+        Ok(nodes)
+    }
+
+    /// What was read of a directory; nothing of one whose chain is broken.
+    fn readable(&self, content: Result<Vec<u8>, FatError>) -> Result<Vec<u8>, FatError> {
+        match content {
+            Err(FatError::Io(error)) => Err(error.into()),
+            content => Ok(content.unwrap_or_default()),
+        }
+    }
+
+    /// Whether there is a cluster of this number.
+    pub fn has_cluster(&self, cluster: u32) -> bool {
+        self.offset(cluster).is_some()
+    }
+
+    /// What follows `cluster` in its chain, `None` at the end or when there is no such cluster.
+    pub fn after(&self, cluster: u32) -> Option<u32> {
+        let next = self.has_cluster(cluster).then(|| self.next(cluster))?;
+        (!self.is_end(next)).then_some(next)
+    }
+
+    /// Whether a cluster belongs to something, by its entry in the FAT: it is neither free nor
+    /// marked as bad.
+    pub fn is_taken(&self, cluster: u32) -> bool {
+        let bad = match self.bits {
+            Bits::Twelve => 0xff7,
+            Bits::Sixteen => 0xfff7,
+            Bits::ThirtyTwo => 0x0fff_fff7,
+        };
+        self.has_cluster(cluster) && !matches!(self.next(cluster), 0) && self.next(cluster) != bad
+    }
+}

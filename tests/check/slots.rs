@@ -1,0 +1,71 @@
+//! Slots that are not what their lists say.
+
+use factory::slot::{LAYOUT_GENERATION, SLOT_FILE};
+
+use super::image::Recipe;
+use super::{expect, expect_all};
+
+#[test]
+fn an_empty_slot_is_told() {
+    let image = Recipe::rpi().build();
+    image.put(image.offset(3), &[0; 512]);
+    expect(&image, "slot-empty", "boot-b: it holds no system");
+}
+
+#[test]
+fn a_list_that_is_missing_or_no_list_is_told() {
+    let image = Recipe::rpi().build();
+    image.mtool("mdel", 2, &["::slot.json"]);
+    expect_all(&image, &[("slot-list", "boot-a: slot.json: there is none")]);
+    let mut recipe = Recipe::generic();
+    recipe.slot.insert(SLOT_FILE.into(), b"{\"layout\": ".to_vec());
+    expect(&recipe.build(), "slot-list", "system-a: slot.json, system-b: slot.json: EOF while parsing");
+}
+
+#[test]
+fn another_generation_of_the_layout_is_told() {
+    let mut recipe = Recipe::rpi();
+    recipe.generation = LAYOUT_GENERATION + 1;
+    expect(&recipe.build(), "slot-generation", "it was made for layout 2, and this is 1");
+}
+
+#[test]
+fn files_that_are_missing_or_of_another_size_are_told() {
+    let mut recipe = Recipe::rpi();
+    recipe.slot.insert("notes.txt".into(), b"about".to_vec());
+    let image = recipe.build();
+    image.mtool("mdel", 3, &["::notes.txt"]);
+    expect(&image, "slot-files", "boot-b: notes.txt: it is missing");
+    let list = recipe.list(&recipe.slot);
+    recipe.slot.insert(SLOT_FILE.into(), list);
+    recipe.slot.insert("notes.txt".into(), b"about it".to_vec());
+    expect(&recipe.build(), "slot-files", "notes.txt: it has 8 bytes instead of 5");
+}
+
+#[test]
+fn a_file_that_nobody_listed_is_told() {
+    let mut recipe = Recipe::rpi();
+    let list = recipe.list(&recipe.slot);
+    recipe.slot.insert(SLOT_FILE.into(), list);
+    recipe.slot.insert("stray.txt".into(), b"hello".to_vec());
+    expect(&recipe.build(), "slot-unlisted", "stray.txt: it is not listed, and has 5 B");
+}
+
+#[test]
+fn a_file_of_other_bytes_is_told_in_the_slot_that_has_it() {
+    let mut recipe = Recipe::rpi();
+    recipe.slot.insert("notes.txt".into(), b"about a thing".to_vec());
+    let image = recipe.build();
+    let at = image.file_at(2, b"about a thing");
+    image.put(at, b"A");
+    expect(&image, "slot-digests", "boot-a: notes.txt: its sha256 is ");
+}
+
+#[test]
+fn slots_of_two_versions_are_noted() {
+    let mut recipe = Recipe::rpi();
+    let mut other = recipe.slot.clone();
+    other.insert("notes.txt".into(), b"new".to_vec());
+    recipe.slot_b = Some(other);
+    expect(&recipe.build(), "slots-differ", "boot-b: it holds kiosk 1, and the other slot kiosk 1");
+}
