@@ -182,12 +182,6 @@ pub struct Boot {
     /// Start UEFI firmware that enforces Secure Boot.
     #[arg(long)]
     pub secure_boot: bool,
-    /// Machine that stands in for a Raspberry Pi: raspi3b, or raspi4b with QEMU 9 [default: raspi3b].
-    #[arg(long, value_name = "MACHINE")]
-    pub machine: Option<String>,
-    /// Set the tryboot flag of a Raspberry Pi before the first start.
-    #[arg(long)]
-    pub tryboot: bool,
     /// Print a time line of stages and how it ended as JSON; the console goes to --log only.
     #[arg(long)]
     pub json: bool,
@@ -209,16 +203,19 @@ pub struct Pi {
     /// With --explain: list all rules of the model, and where they come from.
     #[arg(long, requires = "explain", conflicts_with = "json")]
     pub rules: bool,
-    /// The board, and its variant after a colon, as in rpi5:d0.
-    #[arg(long, value_name = "BOARD", default_value = "rpi4")]
+    /// With --explain: the board, and its variant after a colon, as in rpi5:d0.
+    #[arg(long, value_name = "BOARD", default_value = "rpi4", requires = "explain")]
     pub board: String,
+    /// The machine to run it on: raspi3b, or raspi4b where QEMU has it [default: raspi3b].
+    #[arg(long, value_name = "MACHINE", conflicts_with = "explain")]
+    pub machine: Option<String>,
     /// Release of the board's EEPROM [default: the newest that is known].
     #[arg(long, value_name = "YYYY-MM-DD")]
     pub eeprom: Option<String>,
     /// Partition that the last reboot asked for, as `reboot 3` does.
     #[arg(long, value_name = "N")]
     pub reboot_partition: Option<u32>,
-    /// Start with the tryboot flag set.
+    /// Start with the tryboot flag of a Raspberry Pi set.
     #[arg(long)]
     pub tryboot: bool,
 }

@@ -7,6 +7,7 @@ use std::time::Duration;
 use anyhow::Context as _;
 use regex::Regex;
 
+use crate::emulate::pi::OnAPi;
 use crate::emulate::pi::machine::{self, PiMachine};
 use crate::emulate::{self, Boot, Ended, Report, firmware::Choice, timeline::Event};
 use crate::{cli, progress};
@@ -50,8 +51,7 @@ fn resolve(arguments: &cli::Boot) -> anyhow::Result<Boot> {
         cpus: arguments.cpus,
         network: arguments.network,
         firmware: if arguments.secure_boot { Choice::SecureBoot } else { Choice::Plain },
-        machine: arguments.machine.as_deref().map(machine).transpose()?,
-        tryboot: arguments.tryboot,
+        pi: on_a_pi(&arguments.pi)?,
         interactive: is_watched && arguments.log.is_none() && std::io::stdin().is_terminal(),
         extra: arguments.qemu.iter().map(Into::into).collect(),
         until,
@@ -59,9 +59,17 @@ fn resolve(arguments: &cli::Boot) -> anyhow::Result<Boot> {
     })
 }
 
-/// The machine with this name.
+fn on_a_pi(arguments: &cli::Pi) -> anyhow::Result<OnAPi> {
+    Ok(OnAPi {
+        machine: arguments.machine.as_deref().map(machine).transpose()?,
+        eeprom: arguments.eeprom.clone(),
+        reboot: arguments.reboot_partition,
+        tryboot: arguments.tryboot,
+    })
+}
+
 fn machine(name: &str) -> anyhow::Result<&'static PiMachine> {
-    let names = || machine::ALL.each_ref().map(|machine| machine.name).join("`, `");
+    let names = || machine::ALL.each_ref().map(|machine| machine.name).join("` and `");
     machine::find(name)
         .with_context(|| format!("there is no machine `{name}`\n\nhint: there are `{}`", names()))
 }

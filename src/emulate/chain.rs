@@ -55,7 +55,7 @@ fn is_for_the_pi(boot: &Boot, source: &Source) -> bool {
     let is_mbr = |disk: Disk| disk.table().is_ok_and(|found| found.table.scheme == Scheme::Mbr);
     match source.format {
         Format::Raw => Disk::open(&source.path).is_ok_and(is_mbr),
-        Format::Qcow2 => boot.machine.is_some(),
+        Format::Qcow2 => boot.pi.machine.is_some(),
     }
 }
 

@@ -38,7 +38,7 @@ use crate::volume::fat::FatError;
 use crate::volume::{OpenError, TableError};
 use eeprom::ModelError;
 use firmware::{Choice, Firmware, FirmwareError};
-use pi::machine::PiMachine;
+use pi::OnAPi;
 use session::Session;
 use timeline::BootLog;
 
@@ -65,11 +65,8 @@ pub struct Boot {
     pub network: bool,
     /// What a UEFI machine starts with.
     pub firmware: Choice,
-    /// The machine that stands in for a Raspberry Pi; the first of [`pi::machine::ALL`] when
-    /// nothing is said.
-    pub machine: Option<&'static PiMachine>,
-    /// Whether the tryboot flag of a Raspberry Pi is set at the start.
-    pub tryboot: bool,
+    /// How a Raspberry Pi starts.
+    pub pi: OnAPi,
     /// Gives the machine the keys of standard input, which must be a terminal. Ctrl-C is not one
     /// of them: it ends the run.
     pub interactive: bool,
@@ -192,7 +189,10 @@ pub enum BootError {
     #[error(transparent)]
     Model(#[from] ModelError),
     /// The board finds nothing that it can start.
-    #[error("{board} finds nothing to start: {reason}\n\nhint: see `factory boot --explain`")]
+    #[error(
+        "{board} does not start from this image: {reason}\n\n\
+         hint: see what it reads with `factory boot --explain`, or name another `--machine`"
+    )]
     Dark {
         /// The board.
         board: String,
@@ -213,26 +213,19 @@ pub enum BootError {
         /// What is wrong with it.
         source: FatError,
     },
-    /// A file that the firmware is told to load is missing.
-    #[error("there is no `{name}` on partition {partition}, or it is too large for any memory")]
+    /// A file that the firmware is told to load is missing, or larger than any memory.
+    #[error("there is no `{name}` on partition {partition} that can be loaded")]
     NoFile {
         /// Number of the partition.
         partition: u32,
         /// Path of the file.
         name: String,
     },
-    /// The board that is emulated has no device tree in the image.
-    #[error(
-        "there is no `{names}` on partition {partition}, so {board} cannot start from it\n\n\
-         hint: build the image with that device tree, or choose another board with `--machine`"
-    )]
+    /// `config.txt` wants no device tree, which no emulated board starts without.
+    #[error("partition {partition} is to be started without a device tree, which QEMU cannot do")]
     NoDtb {
         /// Number of the partition.
         partition: u32,
-        /// The names that are looked for.
-        names: String,
-        /// The board.
-        board: String,
     },
     /// A device tree is damaged.
     #[error("reading `{name}` on partition {partition}")]
@@ -320,8 +313,7 @@ impl Boot {
             cpus: None,
             network: false,
             firmware: Choice::Plain,
-            machine: None,
-            tryboot: false,
+            pi: OnAPi::default(),
             interactive: false,
             extra: Vec::new(),
         }
@@ -349,7 +341,7 @@ impl Boot {
         if messages.contains("Is another process using the image") {
             return BootError::Busy { path: self.image.clone() };
         }
-        let machine = self.machine.filter(|_| messages.contains("unsupported machine type"));
+        let machine = self.pi.machine.filter(|_| messages.contains("unsupported machine type"));
         machine
             .map_or(BootError::Refused { messages }, |machine| BootError::NoMachine { machine: machine.name })
     }

@@ -27,13 +27,12 @@ pub(super) struct Uefi<'a> {
 impl<'a> Uefi<'a> {
     /// Finds the firmware.
     pub(super) fn new(boot: &'a Boot, source: Source) -> Result<Self, BootError> {
+        let pi = &boot.pi;
         refuse(&[
-            (boot.machine.is_some(), "--machine", "only images for the Raspberry Pi have a choice of boards"),
-            (
-                boot.tryboot,
-                "--tryboot",
-                "only a Raspberry Pi has that flag; a UEFI slot is tried by its boot state",
-            ),
+            (pi.machine.is_some(), "--machine", "it has no MBR, as images for the Raspberry Pi have"),
+            (pi.eeprom.is_some(), "--eeprom", "UEFI machines have none"),
+            (pi.reboot.is_some(), "--reboot-partition", "UEFI machines have no way to pass it on"),
+            (pi.tryboot, "--tryboot", "UEFI machines have no such flag; its boot state says what is tried"),
         ])?;
         Ok(Uefi { boot, source, firmware: boot.firmware.find()? })
     }

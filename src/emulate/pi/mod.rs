@@ -24,7 +24,7 @@ use bootenv::rpi::{CONTROL_PARTITION, slot_of};
 use serde::Serialize;
 
 use super::chain::{Chain, refuse};
-use super::eeprom::{self, Answer, Chosen, Question, Step};
+use super::eeprom::{self, Answer, Chosen, NEWEST, Question, Step};
 use super::firmware;
 use super::qemu::{Machine, drive};
 use super::source::{Format, Source};
@@ -41,6 +41,19 @@ const SET_REBOOT_FLAGS: u32 = 0x0003_8064;
 /// Emulated processors spin in the boot stub until Linux takes them, so one is all it gets; one
 /// thread for all of them is then faster than one for each.
 const MACHINE: &str = "-accel tcg,thread=single -d unimp";
+
+/// How a Raspberry Pi is started.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct OnAPi {
+    /// QEMU's machine that stands in for the board; the first of [`machine::ALL`] without.
+    pub machine: Option<&'static PiMachine>,
+    /// Release of its EEPROM, as `YYYY-MM-DD`; the newest without.
+    pub eeprom: Option<String>,
+    /// Partition that the last reboot before the start asked for.
+    pub reboot: Option<u32>,
+    /// Whether the tryboot flag is set at the start.
+    pub tryboot: bool,
+}
 
 /// What the model of the board's firmware chose for one boot, and why.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
@@ -63,8 +76,8 @@ pub(super) struct Pi<'a> {
     boot: &'a Boot,
     machine: &'static PiMachine,
     card: Card,
-    /// The tryboot flag. It lasts for one start.
-    tryboot: bool,
+    /// What the model is asked at the next start.
+    question: Question,
     /// Whether the board was just switched on, and not reset.
     is_cold: bool,
     choice: Option<Choice>,
@@ -90,29 +103,27 @@ impl<'a> Pi<'a> {
             return Err(BootError::NotADisk { path: boot.image.clone(), what: "a qcow2 image", hint });
         }
         let card = if boot.persist { Card::keep(&source.path)? } else { Card::copy(&source.path)? };
-        let machine = boot.machine.unwrap_or(&machine::ALL[0]);
-        Ok(Pi { boot, machine, card, tryboot: boot.tryboot, is_cold: true, choice: None, parts: None })
+        let machine = boot.pi.machine.unwrap_or(&machine::ALL[0]);
+        let question = Question {
+            board: machine.board(),
+            variant: None,
+            eeprom: boot.pi.eeprom.clone().unwrap_or_else(|| NEWEST.to_owned()),
+            reboot: boot.pi.reboot,
+            tryboot: boot.pi.tryboot,
+        };
+        Ok(Pi { boot, machine, card, question, is_cold: true, choice: None, parts: None })
     }
 
-    /// Asks the model what the board would start from the card as it is now.
-    fn ask(&self, disk: &Disk) -> Result<(Chosen, Choice), BootError> {
-        let board = self.machine.board();
-        let question = Question {
-            board,
-            variant: None,
-            eeprom: board.eeprom.clone(),
-            reboot: None,
-            tryboot: self.tryboot,
-        };
-        let Answer { steps, boots } = eeprom::ask(disk, &question).map_err(BootError::Model)?;
+    /// Asks the model what the board starts from the card as it is now.
+    fn ask(&self, disk: &Disk) -> Result<Choice, BootError> {
+        let board = self.question.board;
+        let Answer { steps, boots } = eeprom::ask(disk, &self.question)?;
         let Some(chosen) = boots else {
             let reason = steps.last().map_or_else(String::new, |step| step.what.clone());
             return Err(BootError::Dark { board: board.title.clone(), reason });
         };
-        let (machine, board) = (self.machine.name, board.name.clone());
-        let choice =
-            Choice { machine, board, slot: slot_name(chosen.partition), chosen: chosen.clone(), steps };
-        Ok((chosen, choice))
+        let slot = slot_name(chosen.partition);
+        Ok(Choice { machine: self.machine.name, board: board.name.clone(), slot, chosen, steps })
     }
 
     fn arguments(&self, parts: &Parts, chosen: &Chosen) -> Vec<OsString> {
@@ -135,10 +146,9 @@ impl<'a> Pi<'a> {
 impl Chain for Pi<'_> {
     fn start(&mut self) -> Result<Machine, BootError> {
         let disk = self.card.open()?;
-        let (chosen, choice) = self.ask(&disk)?;
-        self.tryboot = false;
-        let parts = Parts::take(&disk, &chosen, self.machine, std::mem::take(&mut self.is_cold))?;
-        let machine = Machine::start(&self.arguments(&parts, &chosen))?;
+        let choice = self.ask(&disk)?;
+        let parts = Parts::take(&disk, &choice.chosen, self.machine, self.is_cold)?;
+        let machine = Machine::start(&self.arguments(&parts, &choice.chosen))?;
         (self.choice, self.parts) = (Some(choice), Some(parts));
         Ok(machine)
     }
@@ -146,7 +156,9 @@ impl Chain for Pi<'_> {
     fn reset(&mut self, machine: &mut Machine) -> Result<(), BootError> {
         // Its end writes the card back, and all that it logged has then been read.
         machine.stop().map_err(BootError::Channel)?;
-        self.tryboot = machine.messages.has_tag(SET_REBOOT_FLAGS);
+        self.question.tryboot = machine.messages.has_tag(SET_REBOOT_FLAGS);
+        self.question.reboot = None;
+        self.is_cold = false;
         *machine = self.start()?;
         Ok(())
     }

@@ -49,10 +49,10 @@ impl Parts {
         is_cold: bool,
     ) -> Result<Parts, BootError> {
         let files = Files::open(disk, chosen.partition)?;
-        let mut dtb = files.dtb(chosen, machine)?;
+        let mut dtb = files.dtb(chosen)?;
         machine.patch(&mut dtb);
         tell(&mut dtb, chosen, is_cold);
-        let initramfs = chosen.initramfs.as_deref().map(|name| files.read(name)).transpose()?;
+        let initramfs = chosen.initramfs.as_deref().map(|names| files.join(names)).transpose()?;
         let in_memory = |bytes: &[u8]| memory_file(bytes).map_err(BootError::Memory);
         Ok(Parts {
             kernel: in_memory(&files.read(&chosen.kernel)?)?,
@@ -98,15 +98,17 @@ impl Files {
         Ok(Files { fat, partition })
     }
 
-    fn dtb(&self, chosen: &Chosen, machine: &PiMachine) -> Result<Dtb, BootError> {
+    fn dtb(&self, chosen: &Chosen) -> Result<Dtb, BootError> {
         let partition = self.partition;
-        let name = chosen.dtb.as_deref().ok_or_else(|| BootError::NoDtb {
-            partition,
-            board: machine.board().title.clone(),
-            names: machine.board().dtb(None).map_or_else(String::new, |dtb| dtb.asks.join("` or `")),
-        })?;
+        let name = chosen.dtb.as_deref().ok_or(BootError::NoDtb { partition })?;
         let named = |source| BootError::Dtb { partition, name: name.to_owned(), source };
         Dtb::decode(&self.read(name)?).map_err(named)
+    }
+
+    /// The files with these names, commas between them, one behind the other.
+    fn join(&self, names: &str) -> Result<Vec<u8>, BootError> {
+        let parts: Vec<Vec<u8>> = names.split(',').map(|name| self.read(name)).collect::<Result<_, _>>()?;
+        Ok(parts.concat())
     }
 
     fn read(&self, name: &str) -> Result<Vec<u8>, BootError> {
