@@ -15,7 +15,7 @@ pub(super) const RULES: &[Rule] = &[
         scope: Scope::Table,
         title: "both slots hold a system",
         why: "there is nothing to fall back to, and a loader that walks on finds nothing",
-        link: "MeticulousHome/linuxapt#121; raspberrypi/rpi-eeprom#738",
+        link: "raspberrypi/rpi-eeprom#738",
         way_out: "install an update into it, or write the image again",
         check: empty,
     },
