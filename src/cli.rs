@@ -215,7 +215,7 @@ pub struct Pi {
     /// Partition that the last reboot asked for, as `reboot 3` does.
     #[arg(long, value_name = "N")]
     pub reboot_partition: Option<u32>,
-    /// Start with the tryboot flag set.
+    /// Start with the tryboot flag of a Raspberry Pi set.
     #[arg(long)]
     pub tryboot: bool,
 }

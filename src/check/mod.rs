@@ -211,7 +211,11 @@ mod tests {
         let names: BTreeSet<&str> = rules().map(|rule| rule.name).collect();
         assert_eq!(names.len(), rules().count());
         for rule in rules() {
-            assert!(rule.name.chars().all(|c| c.is_ascii_lowercase() || c == '-'), "{}", rule.name);
+            assert!(
+                rule.name.chars().all(|c| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '-'),
+                "{}",
+                rule.name
+            );
             for text in [rule.title, rule.why, rule.link, rule.way_out] {
                 assert!(!text.is_empty() && !text.ends_with('.') && !text.contains("  "), "{}", rule.name);
             }

@@ -5,9 +5,7 @@ use std::process::ExitCode;
 use anyhow::anyhow;
 
 use crate::board::{self, Board};
-
 use crate::emulate::eeprom::{self, Explained, NEWEST, Question};
-
 use crate::volume::Disk;
 use crate::{cli, suggest};
 

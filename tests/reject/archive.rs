@@ -152,7 +152,7 @@ fn an_index_that_unpacks_to_more_than_was_signed_is_refused() {
         "\
 error: the packages of `trixie/main` cannot be read
   because: reading the index of packages
-  because: it unpacks to more than 761 B
+  because: it unpacks to more than 762 B
 
 hint: use another mirror
 ",

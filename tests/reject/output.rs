@@ -32,7 +32,7 @@ fn a_full_disk_is_told() {
         command,
         1,
         "\
-error: no space is left for `small/disk.img`, which takes 244 KiB
+error: no space is left for `small/disk.img`, which takes 2.7 MiB
 
 hint: free some space, or write it elsewhere
 ",

@@ -27,7 +27,7 @@ fn an_unknown_section_is_named_with_all_known_ones() {
 error: unknown field `network`
   --> factory.toml:1  [network]
 
-hint: known here: image, sizes, kernel, substrate, rootfs, generic, sources
+hint: known here: image, sizes, kernel, substrate, rootfs, generic, rpi, sources
 ",
     );
 }
@@ -155,7 +155,7 @@ hint: did you mean `generic`?
         "\
 error: there is no track `pc`
 
-hint: there is `generic`
+hint: there is `generic`, `rpi`
 ",
     );
     refuses(

@@ -206,7 +206,7 @@ fn device_trees() -> Vec<Member> {
 pub fn add_firmware(mut suite: Archive, day: &str) {
     let files = [
         ("./usr/lib/raspi-firmware/start4.elf", &*boot_files::start4(day)),
-        ("./usr/lib/raspi-firmware/fixup4.dat", b"a table"),
+        ("./usr/lib/raspi-firmware/fixup4.dat", &[3; 2000]),
         ("./usr/lib/raspi-firmware/overlays/pi4-spidev.dtbo", &*boot_files::overlay()),
         ("./usr/share/doc/raspi-firmware/copyright", b"may be used with a Raspberry Pi"),
     ];
