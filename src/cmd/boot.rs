@@ -86,10 +86,13 @@ fn describe(report: &Report) -> String {
         Ended::Interrupted => "interrupted".to_owned(),
         Ended::Died { reason } => format!("QEMU ended: {reason}"),
     };
-    let stages: Vec<String> = report.boots.last().map_or_else(Vec::new, |boot| {
+    let last = report.boots.last();
+    let stages: Vec<String> = last.map_or_else(Vec::new, |boot| {
         let stage = |event: &Event| format!("{} {:.1} s", event.stage, event.at_ms as f64 / 1000.0);
         boot.events.iter().map(stage).collect()
     });
+    let model = last.and_then(|boot| boot.model.as_ref());
+    let from = model.map_or_else(String::new, |model| format!(", of partition {}", model.chosen.partition));
     let (boots, seconds, stages) = (report.boots.len(), report.seconds, stages.join(", "));
-    format!("{ended}\n  {boots} boots in {seconds:.1} s; the last one: {stages}")
+    format!("{ended}\n  {boots} boots in {seconds:.1} s; the last one{from}: {stages}")
 }

@@ -8,6 +8,7 @@ mod command;
 mod damage;
 mod disk;
 mod files;
+mod machine;
 mod selection;
 mod walk;
 

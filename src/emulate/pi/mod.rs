@@ -10,9 +10,11 @@
 //!                                                 +-- mailbox request: the tryboot flag
 //! ```
 //! QEMU has no firmware of the Pi, so its work is done here: it finds the files by the rules of
-//! [`eeprom`](super::eeprom), tells the kernel of its choice in `/chosen/bootloader`, and keeps
-//! the tryboot flag over one reset. Overlays and partition numbers in reboot arguments are not
-//! passed on, since QEMU has neither the hardware of the ones nor keeps the others.
+//! [`eeprom`], tells the kernel of its choice in `/chosen/bootloader`, and keeps
+//! the tryboot flag over one reset.
+//!
+//! What QEMU leaves no trace of is not heard: the partition in a reboot's argument, and the value
+//! of the mailbox request, so one that takes the flag back sets it. Overlays are not applied.
 
 mod card;
 pub mod machine;
@@ -100,7 +102,7 @@ impl<'a> Pi<'a> {
         ])?;
         if source.format == Format::Qcow2 {
             let hint = "unpack it first: qemu-img convert -O raw IMAGE RAW-IMAGE";
-            return Err(BootError::NotADisk { path: boot.image.clone(), what: "a qcow2 image", hint });
+            return Err(BootError::NotADisk { path: boot.image.clone(), what: "in QEMU's own format", hint });
         }
         let card = if boot.persist { Card::keep(&source.path)? } else { Card::copy(&source.path)? };
         let machine = boot.pi.machine.unwrap_or(&machine::ALL[0]);
@@ -111,7 +113,8 @@ impl<'a> Pi<'a> {
             reboot: boot.pi.reboot,
             tryboot: boot.pi.tryboot,
         };
-        Ok(Pi { boot, machine, card, question, is_cold: true, choice: None, parts: None })
+        let is_cold = question.reboot.is_none() && !question.tryboot;
+        Ok(Pi { boot, machine, card, question, is_cold, choice: None, parts: None })
     }
 
     /// Asks the model what the board starts from the card as it is now.
