@@ -141,7 +141,7 @@ fn a_slot_without_its_firmware_is_walked_past_and_what_is_not_kept_is_thrown_awa
 fn the_machine_of_raspberry_pi_4_starts_where_qemu_has_it() {
     let image = Project::new(&[]);
     let image = image.image_of("rpi");
-    let newer = std::env::var("FACTORY_TEST_QEMU").unwrap_or_default();
+    let newer = std::env::var("FACTORY_TEST_QEMU").unwrap_or("/usr/bin".to_owned());
     let path = format!("{newer}:{}", std::env::var("PATH").unwrap());
     let run = |program: &str, arguments: &[&str]| {
         Command::new(program).args(arguments).env("PATH", &path).output().unwrap()
