@@ -7,6 +7,7 @@ use factory::image::extents::Extents;
 use factory::substrate::initramfs::{self, Compression};
 use factory::tree::FileTree;
 
+pub use super::support::boot_files::start4 as start;
 pub use super::support::machine::RELEASE;
 pub use super::support::programs::{kernel, program};
 
@@ -49,32 +50,13 @@ pub fn pack(packing: Packing, bytes: &[u8]) -> Vec<u8> {
     }
 }
 
-/// A `start4.elf` that was built on a day such as `Feb 11 2026`.
-pub fn start(day: &str) -> Vec<u8> {
-    let mut bytes = b"\x7fELF\x01\x01\x01".to_vec();
-    bytes.resize(18, 0);
-    bytes.extend(137_u16.to_le_bytes());
-    bytes.resize(4096, 0);
-    bytes.extend(format!("VC_BUILD_ID_TIME: {day}\0VC_BUILD_ID_VERSION: 0123456789abcdef (clean)\0").bytes());
-    bytes
-}
-
 pub fn fixup() -> Vec<u8> {
     (0..3000_u32).map(|at| at as u8 | 1).collect()
 }
 
-/// An empty device tree, by the Devicetree specification 0.4, chapter 5.
-fn empty_tree() -> Dtb {
-    let words = |words: &[u32]| words.iter().flat_map(|word| word.to_be_bytes()).collect::<Vec<u8>>();
-    // One node without a name, its end, and the end of all.
-    let nodes = words(&[1, 0, 2, 9]);
-    let header = words(&[0xd00d_feed, 40 + 16 + 16, 56, 72, 40, 17, 16, 0, 0, 16]);
-    Dtb::decode(&[header, vec![0; 16], nodes].concat()).unwrap()
-}
-
 /// A device tree for a board.
 pub fn dtb(board: &str, chip: &str) -> Dtb {
-    let mut tree = empty_tree();
+    let mut tree = Dtb::new();
     tree.set("/", "compatible", format!("{board}\0{chip}\0").as_bytes());
     tree.set("/__symbols__", "i2c1", b"/soc/i2c\0");
     tree
@@ -82,7 +64,7 @@ pub fn dtb(board: &str, chip: &str) -> Dtb {
 
 /// An overlay that needs a label of its base.
 pub fn overlay(label: &str) -> Dtb {
-    let mut tree = empty_tree();
+    let mut tree = Dtb::new();
     tree.set("/fragment@0", "target", &[0xff; 4]);
     tree.set("/fragment@0/__overlay__", "status", b"okay\0");
     tree.set("/__fixups__", label, b"/fragment@0:target:0\0");

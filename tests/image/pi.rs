@@ -5,10 +5,11 @@ use std::os::unix::fs::PermissionsExt as _;
 use std::path::Path;
 
 use factory::board;
+use factory::dtb::Dtb;
 use serde_json::Value;
 
 use super::disk::{Disk, text};
-use super::support::machine::{Machine, RELEASE, add_firmware};
+use super::support::machine::{Machine, RELEASE, add_firmware, add_split_kernel, device_tree, device_trees};
 use super::support::tools::{print, run};
 use super::support::{boot_files, elf, programs};
 
@@ -121,29 +122,90 @@ fn files_overlays_and_a_root_file_system_go_into_the_slots() {
     assert!(list["files"].as_array().unwrap().iter().any(|file| file["path"] == "rootfs.ext4"));
 }
 
+/// What is said of a machine whose image is not made.
+fn refused(machine: &Machine) -> String {
+    let output = machine.factory(&["image", "--track", "rpi", "-o", "disk.img"]).output().unwrap();
+    let said = String::from_utf8(output.stderr).unwrap();
+    assert_eq!(output.status.code(), Some(1), "{said}");
+    assert!(!machine.project("disk.img").exists());
+    said
+}
+
 #[test]
-fn what_would_not_boot_is_not_built() {
-    let refused = |machine: &Machine| {
-        let output = machine.factory(&["image", "--track", "rpi", "-o", "disk.img"]).output().unwrap();
-        assert_eq!(output.status.code(), Some(1));
-        assert!(!machine.project("disk.img").exists());
-        String::from_utf8(output.stderr).unwrap()
+fn firmware_that_is_none_or_too_old_is_refused() {
+    let firmware = |start4: &[u8]| {
+        let machine = Machine::new();
+        add_firmware(machine.archive.beside("forky", "non-free-firmware"), start4);
+        refused(&machine)
     };
-    let old = Machine::new();
-    add_firmware(old.archive.beside("forky", "non-free-firmware"), "Apr 17 2024");
-    let said = refused(&old);
+    let said = firmware(&boot_files::start4("Apr 17 2024"));
+    let expected = "error: the firmware was built on 2024-04-17, and A/B boot needs one from 2025-03-10";
+    assert!(said.starts_with(expected), "{said}");
+    let said = firmware(b"<html>not found</html>");
+    assert!(said.starts_with("error: `start4.elf` is not firmware of a Raspberry Pi"), "{said}");
+}
+
+#[test]
+fn firmware_of_its_makers_is_taken_from_where_the_project_says_and_must_be_the_pinned_one() {
+    let said = refused(&Machine::with("[rpi]\nfirmware = \"upstream\"\n"));
+    assert!(said.starts_with("error: nobody says where the Raspberry Pi's firmware is published"), "{said}");
+    let machine = Machine::new();
+    let base = &machine.server().url;
+    machine.write("factory.toml", format!("[rpi]\nfirmware = \"upstream\"\nupstream = \"{base}/pi\"\n"));
+    for name in ["LICENCE.broadcom", "start4.elf", "fixup4.dat"] {
+        machine.server().file(&format!("/pi/1.20260408/boot/{name}"), b"something else".to_vec());
+    }
+    let said = refused(&machine);
+    assert!(said.contains("/pi/1.20260408/boot/") && said.contains("sha256"), "{said}");
+}
+
+#[test]
+fn device_trees_that_are_damaged_or_for_another_board_are_refused() {
+    let kernel = |name: &str, bytes: &[u8]| {
+        let machine = Machine::new();
+        let trees = device_trees().into_iter().filter(|tree| !tree.is(name));
+        let trees: Vec<_> = trees.chain([device_tree(name, bytes)]).collect();
+        add_split_kernel(machine.archive.beside("trixie-backports", "main"), &trees);
+        refused(&machine)
+    };
+    let tree = boot_files::device_tree("raspberrypi,400", "brcm,bcm2711");
+    let said = kernel("bcm2711-rpi-4-b.dtb", &tree);
+    let expected = "error: `bcm2711-rpi-4-b.dtb` is not for a Raspberry Pi 4 Model B: it is compatible with \
+                    raspberrypi,400, brcm,bcm2711";
+    assert!(said.starts_with(expected), "{said}");
+    let said = kernel("bcm2712-rpi-5-b.dtb", &tree[..tree.len() / 2]);
     assert!(
-        said.contains("the firmware was built on 2024-04-17, and A/B boot needs one from 2025-03-10"),
+        said.starts_with("error: `bcm2712-rpi-5-b.dtb` cannot be used: it is not a sound device"),
         "{said}"
     );
-    let vendors = Machine::with("[rpi]\nfiles = \"boot\"\n");
-    let mut tree = factory::dtb::Dtb::decode(&boot_files::device_tree("a", "b")).unwrap();
+}
+
+#[test]
+fn a_project_cannot_mix_families_or_bring_overlays_that_do_not_fit() {
+    let project = |config: &str, file: &str, bytes: &[u8]| {
+        let machine = Machine::with(config);
+        machine.write(file, bytes);
+        refused(&machine)
+    };
+    let mut tree = Dtb::decode(&boot_files::device_tree("a", "b")).unwrap();
     tree.set("/__overrides__", "i2c", b"\0");
-    vendors.write("boot/bcm2711-rpi-cm4s.dtb", tree.encode());
-    let said = refused(&vendors);
+    let files = "[rpi]\nfiles = \"boot\"\n";
+    let said = project(files, "boot/bcm2711-rpi-cm4s.dtb", &tree.encode());
     assert!(said.contains("is for a vendor's kernel, and this kernel is mainline"), "{said}");
-    let missing = Machine::with("[image]\nboards = [\"cm5\"]\n");
-    assert!(refused(&missing).contains("board `cm5` needs the device tree `bcm2712-rpi-cm5-cm5io.dtb`"));
+    let said = project(files, "boot/config.txt", b"[all]\n");
+    assert!(said.contains("`/config.txt` of the project stands in the way"), "{said}");
+    let overlays = "[rpi]\nfiles = \"boot\"\noverlays = [\"own\"]\n";
+    let mut overlay = Dtb::decode(&boot_files::overlay()).unwrap();
+    overlay.set("/__fixups__", "hdmi0", b"/fragment@0:target:0\0");
+    let said = project(overlays, "boot/overlays/own.dtbo", &overlay.encode());
+    assert!(
+        said.starts_with("error: overlay `own` needs `hdmi0`, which the device tree of `rpi4` has not"),
+        "{said}"
+    );
+    let said = project(overlays, "boot/overlays/own.dtbo", &boot_files::device_tree("a", "b"));
+    assert!(said.starts_with("error: `overlays/own.dtbo` is no overlay"), "{said}");
+    let said = refused(&Machine::with("[image]\nboards = [\"cm5\"]\n"));
+    assert!(said.contains("board `cm5` needs the device tree `bcm2712-rpi-cm5-cm5io.dtb`"), "{said}");
 }
 
 #[test]

@@ -7,8 +7,8 @@ pub fn start4(day: &str) -> Vec<u8> {
     let mut file = b"\x7fELF\x01\x01\x01".to_vec();
     file.resize(18, 0);
     file.extend(137_u16.to_le_bytes());
-    file.resize(64, 0);
-    file.extend(format!("VC_BUILD_ID_TIME: {day}\0VC_BUILD_ID_VERSION: 0123456789 (clean)\0").bytes());
+    file.resize(4096, 0);
+    file.extend(format!("VC_BUILD_ID_TIME: {day}\0VC_BUILD_ID_VERSION: 0123456789abcdef (clean)\0").bytes());
     file
 }
 

@@ -173,13 +173,13 @@ fn archive() -> Archive {
     archive.add("busybox-static", "1:1.37-1", "", &deb(&[("./usr/bin/busybox", &elf::program())]));
     archive.add("grub-efi-arm64-unsigned", "2.12-9", "", &deb(&[(GRUB, &programs::program(2000))]));
     archive.publish();
-    add_split_kernel(archive.beside("trixie-backports", "main"));
-    add_firmware(archive.beside("forky", "non-free-firmware"), "Feb 11 2026");
+    add_split_kernel(archive.beside("trixie-backports", "main"), &device_trees());
+    add_firmware(archive.beside("forky", "non-free-firmware"), &boot_files::start4("Feb 11 2026"));
     archive
 }
 
 /// The same kernel in pieces, with device trees.
-fn add_split_kernel(mut suite: Archive) {
+pub fn add_split_kernel(mut suite: Archive, device_trees: &[Member]) {
     let version = "10.0-1~bpo13+1";
     let (image, base, modules) =
         ("linux-image-10.0-arm64", "linux-base-10.0-arm64", "linux-modules-10.0-arm64");
@@ -187,25 +187,31 @@ fn add_split_kernel(mut suite: Archive) {
     suite.add("linux-image-arm64", version, &format!("Depends: {image} (= {version})"), b"a metapackage");
     suite.add(image, version, &pieces, &deb_of(&control(image), &xz(&tar_of(&[]))));
     suite.add(modules, version, "", &deb_of(&control(modules), &xz(&tar_of(&kernel()))));
-    suite.add(base, version, "", &deb_of(&control(base), &xz(&tar_of(&device_trees()))));
+    suite.add(base, version, "", &deb_of(&control(base), &xz(&tar_of(device_trees))));
     suite.publish();
 }
 
-fn device_trees() -> Vec<Member> {
+/// The device trees of all boards that the kernel serves.
+pub fn device_trees() -> Vec<Member> {
     let boards = BOARDS.into_iter().map(|name| board::find(name).unwrap());
     let trees = boards.flat_map(|board| board.dtb.iter().map(move |tree| (board, tree)));
     trees
         .map(|(board, tree)| {
             let bytes = boot_files::device_tree(&board.compatible, &board.chip.compatible());
-            Member::file(format!("./usr/lib/modules/{RELEASE}/dtb/broadcom/{}", tree.from[0]), bytes)
+            device_tree(&tree.from[0], &bytes)
         })
         .collect()
 }
 
-/// The firmware of the boards, built on `day`.
-pub fn add_firmware(mut suite: Archive, day: &str) {
+/// A file where the kernel's package has its device trees.
+pub fn device_tree(name: &str, bytes: &[u8]) -> Member {
+    Member::file(format!("./usr/lib/modules/{RELEASE}/dtb/broadcom/{name}"), bytes)
+}
+
+/// The firmware of the boards.
+pub fn add_firmware(mut suite: Archive, start4: &[u8]) {
     let files = [
-        ("./usr/lib/raspi-firmware/start4.elf", &*boot_files::start4(day)),
+        ("./usr/lib/raspi-firmware/start4.elf", start4),
         ("./usr/lib/raspi-firmware/fixup4.dat", &[3; 2000]),
         ("./usr/lib/raspi-firmware/overlays/pi4-spidev.dtbo", &*boot_files::overlay()),
         ("./usr/share/doc/raspi-firmware/copyright", b"may be used with a Raspberry Pi"),
