@@ -14,10 +14,10 @@ const VENDOR_NODE: &str = "/__overrides__";
 /// Most levels of nodes. Real trees have fewer than ten.
 const DEEPEST: usize = 64;
 
-/// A device tree in memory.
-#[derive(Clone, Debug, Default)]
+/// A device tree in memory: a sound blob. It is read where it lies, and written anew by each change.
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Dtb {
-    tree: DeviceTree,
+    blob: Vec<u8>,
 }
 
 /// Why a file is no device tree.
@@ -34,10 +34,17 @@ pub enum DtbError {
     TooDeep,
 }
 
+impl Default for Dtb {
+    /// A tree with nothing but its root.
+    fn default() -> Self {
+        Dtb { blob: DeviceTree::new().to_dtb() }
+    }
+}
+
 impl Dtb {
     /// A tree with nothing but its root.
     pub fn new() -> Dtb {
-        Dtb { tree: DeviceTree::new() }
+        Dtb::default()
     }
 
     /// Reads a blob.
@@ -50,13 +57,24 @@ impl Dtb {
         }
         // Depth comes first, since the reader recurses.
         check_depth(bytes)?;
-        let fdt = Fdt::new(bytes).map_err(|error| DtbError::Damaged(error.to_string()))?;
-        Ok(Dtb { tree: DeviceTree::from_fdt(&fdt) })
+        Fdt::new(bytes).map_err(|error| DtbError::Damaged(error.to_string()))?;
+        Ok(Dtb { blob: bytes.to_vec() })
     }
 
-    /// Writes the blob.
+    /// The blob.
     pub fn encode(&self) -> Vec<u8> {
-        self.tree.to_dtb()
+        self.blob.clone()
+    }
+
+    /// The blob, which was found sound when it came in.
+    fn fdt(&self) -> Fdt<'_> {
+        Fdt::new_unchecked(&self.blob)
+    }
+
+    fn change(&mut self, change: impl FnOnce(&mut DeviceTree)) {
+        let mut tree = DeviceTree::from_fdt(&self.fdt());
+        change(&mut tree);
+        self.blob = tree.to_dtb();
     }
 
     /// What the root node is compatible with, the most specific first, such as
@@ -77,16 +95,14 @@ impl Dtb {
 
     /// Labels that an overlay needs its base to have: the names in `__fixups__`.
     pub fn needed_symbols(&self) -> Vec<String> {
-        let fixups = self.tree.find_node("/__fixups__");
-        let names = fixups.into_iter().flat_map(Node::properties);
-        names.map(|property| property.name().to_owned()).collect()
+        let Some(fixups) = self.fdt().find_node("/__fixups__") else { return Vec::new() };
+        fixups.properties().map(|property| property.name().to_owned()).collect()
     }
 
     /// Whether it is an overlay: it has fragments instead of a board.
     pub fn is_overlay(&self) -> bool {
-        self.tree
-            .root
-            .children()
+        let root = self.fdt().root();
+        root.children()
             .any(|child| child.child("__overlay__").is_some() || child.name().starts_with("fragment@"))
     }
 
@@ -97,38 +113,41 @@ impl Dtb {
 
     /// Whether there is a node at `path`.
     pub fn has_node(&self, path: &str) -> bool {
-        self.tree.find_node(path).is_some()
+        self.fdt().find_node(path).is_some()
     }
 
     /// The bytes of a property.
     pub fn property(&self, path: &str, name: &str) -> Option<Vec<u8>> {
-        Some(self.tree.find_node(path)?.property(name)?.value().to_vec())
+        Some(self.fdt().find_node(path)?.property(name)?.value().to_vec())
     }
 
     /// Sets a property of the node at `path`, which is made with its parents where it is missing.
     pub fn set(&mut self, path: &str, name: &str, value: &[u8]) {
-        let mut node = &mut self.tree.root;
-        for part in path.split('/').filter(|part| !part.is_empty()) {
-            node = node.add_child_mut(DeviceTreeNode::new_unchecked(part));
-        }
-        node.add_property(DeviceTreeProperty::new_unchecked(name, value));
+        self.change(|tree| {
+            let mut node = &mut tree.root;
+            for part in path.split('/').filter(|part| !part.is_empty()) {
+                node = node.add_child_mut(DeviceTreeNode::new_unchecked(part));
+            }
+            node.add_property(DeviceTreeProperty::new_unchecked(name, value));
+        });
     }
 
     /// Removes a property, if it is there.
     pub fn remove(&mut self, path: &str, name: &str) {
-        if let Some(node) = self.tree.find_node_mut(path) {
-            node.remove_property(name);
-        }
+        self.change(|tree| {
+            if let Some(node) = tree.find_node_mut(path) {
+                node.remove_property(name);
+            }
+        });
     }
 
     /// Removes all nodes below `path`.
     pub fn remove_children(&mut self, path: &str) {
-        if let Some(node) = self.tree.find_node_mut(path) {
+        self.change(|tree| {
+            let Some(node) = tree.find_node_mut(path) else { return };
             let names: Vec<String> = node.children().map(|child| child.name().to_owned()).collect();
-            for name in names {
-                node.remove_child(&name);
-            }
-        }
+            names.iter().for_each(|name| drop(node.remove_child(name)));
+        });
     }
 
     fn strings(&self, path: &str, name: &str) -> Vec<String> {

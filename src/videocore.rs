@@ -3,6 +3,9 @@
 //! It is an ELF file for a processor of its own, and holds lines such as
 //! `VC_BUILD_ID_TIME: Feb 11 2026` (seen in raspi-firmware 1.20240424 and 1.20260408).
 
+/// Bytes of firmware that are read. The largest variants have 4 MB.
+pub const LARGEST: u32 = 16 << 20;
+
 /// First bytes of an ELF file of 32 bits, little-endian.
 const ELF: &[u8] = b"\x7fELF\x01\x01\x01";
 /// ELF's number of the processor.
@@ -31,13 +34,17 @@ pub fn read(bytes: &[u8]) -> Option<Firmware> {
     }
     let version = values(bytes, VERSION).next();
     let version = version.and_then(|text| text.split_whitespace().next().map(str::to_owned));
-    Some(Firmware { built: values(bytes, BUILD_DAY).find_map(|text| day(&text)), version })
+    Some(Firmware { built: built(bytes), version })
+}
+
+/// The day it was built, as `YYYY-MM-DD`, of whatever holds firmware.
+pub fn built(bytes: &[u8]) -> Option<String> {
+    values(bytes, BUILD_DAY).find_map(|text| day(&text))
 }
 
 /// The texts after a mark, up to the end of each.
-fn values<'a>(bytes: &'a [u8], mark: &'a [u8]) -> impl Iterator<Item = String> + 'a {
-    let starts = bytes.windows(mark.len()).enumerate().filter(move |(_, window)| *window == mark);
-    starts.map(move |(at, _)| {
+fn values<'a>(bytes: &'a [u8], mark: &'static [u8]) -> impl Iterator<Item = String> + 'a {
+    memchr::memmem::find_iter(bytes, mark).map(move |at| {
         let text = bytes[at + mark.len()..].iter().take(80);
         text.take_while(|byte| matches!(byte, b' '..=b'~')).map(|byte| char::from(*byte)).collect()
     })
@@ -55,6 +62,14 @@ fn day(text: &str) -> Option<String> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use proptest::prelude::*;
+
+    proptest! {
+        #[test]
+        fn no_bytes_make_it_panic(tail in proptest::collection::vec(any::<u8>(), 0..40)) {
+            let _ = built(&[BUILD_DAY, &tail].concat());
+        }
+    }
 
     #[test]
     fn a_firmware_tells_its_day_and_version() {

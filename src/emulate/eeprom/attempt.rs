@@ -7,10 +7,11 @@
 
 use super::load::Names;
 use super::media::{Media, Part};
-use super::{Model, blob, release};
+use super::{Model, release};
 use crate::board::Chip;
 use crate::configtxt::{self, Context, Settings};
 use crate::dtb::{self, Dtb};
+use crate::videocore;
 
 /// Largest config.txt that the model reads, in bytes.
 pub(super) const LARGEST_CONFIG: u32 = 1 << 20;
@@ -125,7 +126,7 @@ impl Model<'_> {
         if !part.has(&fixup) {
             self.say("fixup", format!("finds no {fixup}: the system will not have all memory"));
         }
-        let date = part.read(&start, blob::LARGEST).ok().and_then(|bytes| blob::build_date(&bytes));
+        let date = part.read(&start, videocore::LARGEST).ok().and_then(|bytes| videocore::built(&bytes));
         match &date {
             Some(date) => self.say("start4-date", format!("{start} was built on {date}")),
             None => self.say(

@@ -11,7 +11,6 @@
 //! Only what the real thing reads is read.
 
 mod attempt;
-mod blob;
 mod load;
 mod media;
 mod release;
