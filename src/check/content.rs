@@ -225,13 +225,16 @@ fn parts(scene: &Scene, contents: &Contents) -> Vec<(Key, Part, Vec<Key>)> {
     parts.into_iter().map(|(key, part, others, _)| (key, part, others)).collect()
 }
 
-/// The digest of a file: as it is, or, where files are not read, as the slot's list says.
+/// The digest of a file: as it is, or, where files are not read, as the slot's list says. What has no
+/// list of its own, as the partition that is read first, was then just made from the same files.
 fn digest_of(scene: &Scene, contents: &Contents, system: &Partition, key: &Key) -> Option<Sha256> {
     if scene.options.digests {
         return contents.digests.get(key).copied();
     }
-    let list = scene.list(system).ok()?;
-    list.files.iter().find(|file| file.path == key.1).map(|file| file.sha256)
+    let own = scene.list(system).ok();
+    let list = own.or_else(|| scene.slots().find_map(|slot| scene.list(slot).ok()))?;
+    let size = system.size(&key.1)?;
+    list.files.iter().find(|file| file.path == key.1 && file.size == size).map(|file| file.sha256)
 }
 
 fn probe(
