@@ -98,7 +98,7 @@ pub(super) fn notes(boards: &[&Board], blobs: &[Blob]) -> Vec<String> {
         let lacks: Vec<String> = lacks(board, tree)
             .into_iter()
             .map(str::to_owned)
-            .chain(variants.map(|variant| format!("a device tree for its variant {variant}")))
+            .chain(variants.map(|variant| format!("device tree for its variant {variant}")))
             .collect();
         (!lacks.is_empty()).then(|| format!("{}: this kernel has no {}", board.name, lacks.join(", no ")))
     };
