@@ -44,12 +44,13 @@ mod tests {
 
     #[test]
     fn whatever_was_not_granted_is_told_with_its_line() {
-        let text = "CONFIG_NET=y\nCONFIG_BRIDGE=m\n# CONFIG_SWAP is not set\nCONFIG_MEMCG_SWAP=y\nCONFIG_CRC32=m\n\
-                    # CONFIG_CRYPTO_SHA256 is not set\nCONFIG_LOG_BUF_SHIFT=99\nCONFIG_NR_CPUS=0x4\nCONFIG_LSM=\"\"\n";
+        let text = "CONFIG_NET=y\nCONFIG_BRIDGE=m\n# CONFIG_SWAP is not set\nCONFIG_MEMCG_SWAP=y\n\
+                    CONFIG_CRC32=m\n# CONFIG_CRYPTO_SHA256 is not set\nCONFIG_LOG_BUF_SHIFT=99\n\
+                    CONFIG_NR_CPUS=0x4\nCONFIG_LSM=\"\"\n";
         let requests = merge(&[Fragment::parse("a", text).unwrap()]).unwrap();
         let config = Config::parse(
-            "CONFIG_NET=y\nCONFIG_CRC32=y\nCONFIG_CRYPTO_SHA256=y\nCONFIG_LOG_BUF_SHIFT=25\nCONFIG_NR_CPUS=4\n\
-             CONFIG_LSM=\"\"\n",
+            "CONFIG_NET=y\nCONFIG_CRC32=y\nCONFIG_CRYPTO_SHA256=y\nCONFIG_LOG_BUF_SHIFT=25\n\
+             CONFIG_NR_CPUS=4\nCONFIG_LSM=\"\"\n",
         );
         let found: Vec<String> = broken(&requests, &config)
             .iter()

@@ -140,14 +140,14 @@ mod tests {
             "a.fragment:1: `VIRTIO_BLK=y` lacks the prefix: write `CONFIG_VIRTIO_BLK=y`",
             "a.fragment:2: `#CONFIG_EXT4_FS is not set` unsets nothing: write `# CONFIG_EXT4_FS is not set`, \
              with exactly these spaces",
-            "a.fragment:3: `# CONFIG_VFAT_FS  is not set` unsets nothing: write `# CONFIG_VFAT_FS is not set`, \
-             with exactly these spaces",
+            "a.fragment:3: `# CONFIG_VFAT_FS  is not set` unsets nothing: \
+             write `# CONFIG_VFAT_FS is not set`, with exactly these spaces",
             "a.fragment:4: `# SWAP is not set` unsets nothing: write `# CONFIG_SWAP is not set`, \
              with exactly these spaces",
             "a.fragment:5: `CONFIG_USB is not set` unsets nothing: write `# CONFIG_USB is not set`, \
              with exactly these spaces",
-            "a.fragment:6: `LOCALVERSION` is set to a word without quotes: a text needs them, and only `y`, `m` \
-             and `n` have none",
+            "a.fragment:6: `LOCALVERSION` is set to a word without quotes: a text needs them, and only `y`, \
+             `m` and `n` have none",
             "a.fragment:7: `CMDLINE` has a text whose quotes do not end on its line",
             "a.fragment:8: `virtio_net` is in small letters, and names of symbols are in capitals",
             "a.fragment:9: `Net` is in small letters, and names of symbols are in capitals",
@@ -155,13 +155,13 @@ mod tests {
             "a.fragment:11: ` CONFIG_PCI=y` is neither a setting nor a comment",
             "a.fragment:12: `CONFIG_PCI = y` is neither a setting nor a comment",
             "a.fragment:13: `CONFIG_PCI` is neither a setting nor a comment",
-            "a.fragment:14: `SMP` is set to a word without quotes: a text needs them, and only `y`, `m` and `n` \
-             have none",
+            "a.fragment:14: `SMP` is set to a word without quotes: a text needs them, and only `y`, `m` and \
+             `n` have none",
             "a.fragment:15: `HZ` has no value: write `n` to turn it off, or `\"\"` for an empty text",
             "a.fragment:16: the character `\\r` is not plain text",
             "a.fragment:17: the character `\\u{e9}` is not plain text",
-            "a.fragment:18: `TTY` is set to a word without quotes: a text needs them, and only `y`, `m` and `n` \
-             have none",
+            "a.fragment:18: `TTY` is set to a word without quotes: a text needs them, and only `y`, `m` and \
+             `n` have none",
             "a.fragment:19: `# CONFIG_OF is not set ` unsets nothing: write `# CONFIG_OF is not set`, \
              with exactly these spaces",
             "a.fragment:20: `#  CONFIG_BUG IS NOT SET.` unsets nothing: write `# CONFIG_BUG is not set`, \
@@ -174,7 +174,8 @@ mod tests {
     fn a_symbol_stands_once_and_a_mark_right_before_its_setting() {
         let text = "CONFIG_NET=y\nCONFIG_NET=y\n# CONFIG_NET is not set\n# override: no setting\n\n\
                     # override: two marks\n# override: of which one counts\nCONFIG_SMP=y\n# override:\n\
-                    #override: space\n# Override : capital\n# overrides: this is prose\n# override: at the end";
+                    #override: space\n# Override : capital\n# overrides: this is prose\n\
+                    # override: at the end";
         let expected = [
             "a.fragment:2: `NET` is already in line 1: a fragment says it once",
             "a.fragment:3: `NET` is already in line 1: a fragment says it once",
@@ -220,7 +221,9 @@ mod tests {
     proptest! {
         #[test]
         fn what_is_printed_is_read_again(
-            settings in prop::collection::btree_map("[A-Z0-9][A-Z0-9_]{0,9}", (value(), prop::option::of("[a-z]{1,9}")), 0..9),
+            settings in prop::collection::btree_map(
+                "[A-Z0-9][A-Z0-9_]{0,9}", (value(), prop::option::of("[a-z]{1,9}")), 0..9,
+            ),
         ) {
             let mut text = String::new();
             let mut expected = Vec::new();
@@ -237,7 +240,8 @@ mod tests {
 
         #[test]
         fn every_line_is_understood_or_named(
-            text in "(#? ?(CONFIG_)?[A-Za-z_]{0,3}( is not set|=| )?[ymn\"\\\\0-9]{0,3}\n|# override: ?a?\n|.{0,9}\n){0,9}",
+            text in "(#? ?(CONFIG_)?[A-Za-z_]{0,3}( is not set|=| )?[ymn\"\\\\0-9]{0,3}\n\
+                     |# override: ?a?\n|.{0,9}\n){0,9}",
         ) {
             let settings = match Fragment::parse("a", &text) {
                 Ok(fragment) => fragment.settings.iter().map(|setting| setting.line).collect(),

@@ -162,7 +162,10 @@ mod tests {
 
     proptest! {
         #[test]
-        fn a_merge_is_a_map_that_later_fragments_write_over(model in model(), base in "(CONFIG_[A-F]=y\n|# a\n){0,5}") {
+        fn a_merge_is_a_map_that_later_fragments_write_over(
+            model in model(),
+            base in "(CONFIG_[A-F]=y\n|# a\n){0,5}",
+        ) {
             let fragments = fragments(&model, |_, last, new| last.is_some_and(|last| last != new));
             let applied = merge(&fragments).unwrap().apply(&base);
             let asked: BTreeMap<String, Value> =

@@ -136,7 +136,8 @@ mod tests {
     #[test]
     fn a_module_meets_the_need_for_a_module_and_no_other() {
         let text = "[[profile]]\nname = 'a'\nwhat = ''\nbuilt-in = ['NET', 'USB']\nmodule = []\n\
-                    [[profile]]\nname = 'b'\nwhat = ''\nbuilds-on = 'a'\nbuilt-in = []\nmodule = ['TUN', 'VETH', 'BRIDGE']\n";
+                    [[profile]]\nname = 'b'\nwhat = ''\nbuilds-on = 'a'\nbuilt-in = []\n\
+                    module = ['TUN', 'VETH', 'BRIDGE']\n";
         let profiles = parse(text).unwrap();
         let config = Config::parse("CONFIG_NET=y\nCONFIG_USB=m\nCONFIG_TUN=m\nCONFIG_VETH=y\n");
         let lacks = |symbol: &str, least, got| Missing { symbol: symbol.to_owned(), least, got };

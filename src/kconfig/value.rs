@@ -207,7 +207,9 @@ mod tests {
         }
 
         #[test]
-        fn what_is_read_is_printed_as_it_was_and_no_text_makes_it_panic(text in "[-ymn0-9xa-f\"\\\\]{0,6}|.{0,9}") {
+        fn what_is_read_is_printed_as_it_was_and_no_text_makes_it_panic(
+            text in "[-ymn0-9xa-f\"\\\\]{0,6}|.{0,9}",
+        ) {
             if let Ok(value) = Value::parse(&text) {
                 prop_assert_eq!(Value::parse(&value.to_string()), Ok(value));
             }
