@@ -20,6 +20,7 @@ pub mod image;
 pub mod ingredients;
 pub mod inspect;
 pub mod interrupt;
+pub mod kconfig;
 pub mod kernel;
 pub mod lock;
 pub mod manifest;
