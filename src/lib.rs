@@ -21,6 +21,7 @@ pub mod ingredients;
 pub mod inspect;
 pub mod interrupt;
 pub mod kernel;
+pub mod kexplain;
 pub mod lock;
 pub mod manifest;
 pub mod parallel;

@@ -12,7 +12,7 @@ const LONGEST_FILE: usize = 600;
 const LAYERS: &[&[&str]] = &[
     &["units", "interrupt", "parallel", "progress", "suggest", "digest", "files", "tool"],
     &["tree", "image"],
-    &["archive", "board", "configtxt", "dtb", "identity", "slot", "videocore", "volume"],
+    &["archive", "board", "configtxt", "dtb", "identity", "kexplain", "slot", "videocore", "volume"],
     &["source", "firmware", "lock", "store", "substrate"],
     &["config", "plan", "track"],
     &["fetch", "kernel", "disk", "manifest", "emulate", "inspect", "check"],
