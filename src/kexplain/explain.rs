@@ -31,11 +31,20 @@ impl Tree {
         value: &dyn Fn(&str) -> Option<String>,
     ) -> Vec<Reason> {
         let Some(found) = self.symbols.get(symbol) else {
-            let near = suggest::nearest(symbol, self.names()).into_iter().map(str::to_owned).collect();
-            return vec![Reason::Unknown { near }];
+            return vec![Reason::Unknown { near: self.near(symbol) }];
         };
         let values = Values { tree: self, value };
         Case { values, name: symbol, symbol: found, asked, is_first: true }.reasons(got)
+    }
+    /// Names like one that is not there; else the longest that it begins with, for an option that is
+    /// gone was often made a part of that.
+    fn near(&self, symbol: &str) -> Vec<String> {
+        let mut near = suggest::nearest(symbol, self.names());
+        if near.is_empty() {
+            let parts = symbol.rmatch_indices('_').map(|(end, _)| &symbol[..end]);
+            near.extend(parts.into_iter().find(|part| self.symbols.contains_key(*part)));
+        }
+        near.into_iter().map(str::to_owned).collect()
     }
 }
 
@@ -101,27 +110,28 @@ impl<'a> Case<'a> {
         if self.symbol.kind == Some(Kind::Bool) { asked.min(Tristate::M) } else { asked }
     }
 
-    /// Why a request for so much is not heard.
+    /// Why a request for so much is not heard; first what can be helped.
     fn unheard(&self, needed: Tristate) -> Vec<Reason> {
-        let is_mute = self.heard().next().is_none();
-        if !is_mute && self.visible().high >= needed {
+        let mute = self.no_prompt();
+        if mute.is_none() && self.visible().high >= needed {
             return Vec::new();
         }
-        let mute = self.symbol.definitions.first().filter(|_| is_mute);
-        let mut reasons: Vec<Reason> = mute.map(|first| self.no_prompt(first)).into_iter().collect();
-        for definition in self.symbol.definitions.iter().filter(|one| is_mute || one.prompt.is_some()) {
-            let conditions = self.tree().conditions(definition);
-            for reason in conditions.filter_map(|condition| self.unmet(condition, needed)) {
-                if !reasons.contains(&reason) {
-                    reasons.push(reason);
-                }
+        let definitions = self.symbol.definitions.iter().filter(|one| mute.is_some() || one.prompt.is_some());
+        let conditions = definitions.flat_map(|one| self.tree().conditions(one));
+        let mut unmet: Vec<Reason> = Vec::new();
+        for reason in conditions.filter_map(|condition| self.unmet(condition, needed)) {
+            if !unmet.contains(&reason) {
+                unmet.push(reason);
             }
         }
-        reasons
+        unmet.sort_by_key(|reason| !reason.can_be_helped());
+        mute.into_iter().chain(unmet).collect()
     }
 
-    fn no_prompt(&self, first: &Definition) -> Reason {
-        Reason::NoPrompt { at: self.tree().place(first.at), selectors: self.selectors(self.name) }
+    /// That nobody can ask for it, when that is so.
+    fn no_prompt(&self) -> Option<Reason> {
+        let first = self.symbol.definitions.first().filter(|_| self.heard().next().is_none())?;
+        Some(Reason::NoPrompt { at: self.tree().place(first.at), selectors: self.selectors(self.name) })
     }
 
     fn selectors(&self, name: &str) -> Vec<String> {
@@ -146,9 +156,14 @@ impl<'a> Case<'a> {
         })
     }
 
+    /// What only the compiler can tell, where all hangs on it.
     fn undecided(&self, needed: Tristate) -> Vec<Reason> {
+        if self.visible().low >= needed {
+            return Vec::new();
+        }
         let conditions = self.heard().flat_map(|one| self.tree().conditions(one));
-        let open = conditions.filter(|condition| self.values.expr(&condition.expr).low < needed);
+        let is_open = |value: Span| value.low < needed && value.high >= needed;
+        let open = conditions.filter(|condition| is_open(self.values.expr(&condition.expr)));
         open.map(|condition| Reason::Undecided {
             condition: self.with_values(&condition.expr),
             at: self.tree().place(condition.at),
@@ -166,18 +181,18 @@ impl<'a> Case<'a> {
 
     fn too_much(&self, asked: Tristate, got: Tristate) -> Vec<Reason> {
         let is_loud = |puller: &Puller| puller.value.high > asked;
-        let mut reasons: Vec<Reason> =
-            self.sources(true, is_loud).map(|by| Reason::Selected { by }).into_iter().collect();
+        if let Some(by) = self.sources(true, is_loud) {
+            return self.no_prompt().into_iter().chain([Reason::Selected { by }]).collect();
+        }
         if (asked, got) == (Tristate::M, Tristate::Y) && !self.values.has_modules() {
-            reasons.push(Reason::NoModules);
+            return vec![Reason::NoModules];
         }
-        if reasons.is_empty() && self.visible().low != Tristate::N {
-            reasons.extend(self.choice_needs_one());
-        } else if reasons.is_empty() {
-            reasons = self.unheard(Tristate::M);
-            reasons.extend(self.sources(false, is_loud).map(|by| Reason::Implied { by }));
-            reasons.extend(self.default());
+        if self.visible().low != Tristate::N {
+            return self.choice_needs_one().into_iter().collect();
         }
+        let mut reasons = self.unheard(Tristate::M);
+        reasons.extend(self.sources(false, is_loud).map(|by| Reason::Implied { by }));
+        reasons.extend(self.default());
         reasons
     }
 

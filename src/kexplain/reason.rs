@@ -169,6 +169,18 @@ pub enum Why {
     },
 }
 
+impl Reason {
+    /// Whether it goes away when a switch is set that is free to be set.
+    pub(super) fn can_be_helped(&self) -> bool {
+        match self {
+            Self::Unmet { because, .. } | Self::Capped { because, .. } => {
+                because.iter().any(|one| matches!(one.why, Why::Free { .. }))
+            }
+            _ => false,
+        }
+    }
+}
+
 impl fmt::Display for Reason {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {

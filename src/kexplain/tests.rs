@@ -47,8 +47,13 @@ fn what_was_had_as_asked_needs_no_reason() {
 
 #[test]
 fn an_unknown_symbol_is_told_with_the_nearest_names() {
-    let reasons = tree("config EXT4_FS\n\tbool\n").explain("EXT5_FS", "y", None, &|_| None);
-    assert_eq!(reasons, [Reason::Unknown { near: vec!["EXT4_FS".to_owned()] }]);
+    let tree = tree("config EXT4_FS\n\tbool\nconfig MEMCG\n\tbool\n");
+    for (unknown, near) in
+        [("EXT5_FS", vec!["EXT4_FS"]), ("MEMCG_SWAP_ON", vec!["MEMCG"]), ("NO_SUCH_ONE", vec![])]
+    {
+        let near = near.into_iter().map(str::to_owned).collect();
+        assert_eq!(tree.explain(unknown, "y", None, &|_| None), [Reason::Unknown { near }]);
+    }
 }
 
 #[test]
@@ -62,9 +67,9 @@ fn an_unmet_dependency_names_only_what_is_missing_and_why() {
         why(top, "m", "n", "MODULES=y B=y C=y D=5"),
         [
             "needs A (=n) || !C (=y) (Kconfig:7); A needs NET (=n) (Kconfig:18); C is free to be set (Kconfig:21)",
+            "needs NET (=n) (Kconfig:3); NET is free to be set (Kconfig:11)",
             "needs D (=5) = 4 (Kconfig:8)",
             "needs SYSFS (=n) (Kconfig:4); SYSFS has no prompt, its default decides",
-            "needs NET (=n) (Kconfig:3); NET is free to be set (Kconfig:11)",
         ]
     );
 }
@@ -104,8 +109,9 @@ fn a_select_is_named_with_the_value_that_it_brings() {
 
 #[test]
 fn a_symbol_without_a_prompt_says_who_sets_it() {
-    let top = "config X\n\tbool\n\timply X\nconfig A\n\tbool \"a\"\n\tselect X\n";
+    let top = "config X\n\tbool\nconfig A\n\tbool \"a\"\n\tselect X\n";
     let no_prompt = "has no prompt, so what is asked for is not looked at (Kconfig:2); it is selected by A";
+    assert_eq!(why(top, "n", "y", "A=y"), [no_prompt, "is selected by A (=y, Kconfig:6)"]);
     assert_eq!(why(top, "y", "n", ""), [no_prompt]);
     let top = "config X\n\tdef_bool y\nconfig A\n\tbool \"a\"\n\timply X\n";
     assert_eq!(
