@@ -3,7 +3,7 @@
 //! A line that is not understood is passed over and remembered, for a later kernel may know more
 //! properties; blocks that do not end are errors, for then nothing below them is what it seems.
 
-use super::expr::{Expr, Operand};
+use super::expr::{Atom, Expr};
 use super::lines::Lines;
 use super::macros::{self, Macros};
 use super::read::TreeError;
@@ -298,7 +298,7 @@ impl<'a> Builder<'a> {
                 targets.push(target);
             }
             "range" => {
-                let (low, high) = (Operand::parse(words)?, Operand::parse(words)?);
+                let (low, high) = (Atom::parse(words)?, Atom::parse(words)?);
                 definition.ranges.push(Range { low, high, condition: condition(words)?, at });
             }
             _ => return None,

@@ -9,7 +9,7 @@
 
 use serde::Serialize;
 
-use super::expr::{Expr, Operand, one_or};
+use super::expr::{Atom, Expr, one_or};
 use super::token::Compare;
 use super::tree::{Condition, Definition, Given, Kind, Pulls, Range, Spot, Target, Tree};
 
@@ -123,12 +123,12 @@ impl<'a> Values<'a> {
 
     pub(super) fn expr(&self, expr: &Expr) -> Span {
         match expr {
-            Expr::Operand(Operand::Symbol(name)) => Span::certain(self.switch(name)),
-            Expr::Operand(Operand::Constant(text)) => Span::certain(match Tristate::parse(text) {
+            Expr::Atom(Atom::Symbol(name)) => Span::certain(self.switch(name)),
+            Expr::Atom(Atom::Constant(text)) => Span::certain(match Tristate::parse(text) {
                 Some(Tristate::M) if !self.has_modules() => Tristate::N,
                 value => value.unwrap_or(Tristate::N),
             }),
-            Expr::Operand(Operand::Macro(_)) => Span::UNKNOWN,
+            Expr::Atom(Atom::Macro(_)) => Span::UNKNOWN,
             Expr::Compare(left, how, right) => self.compare(left, *how, right),
             Expr::Not(inner) => self.expr(inner).not(),
             Expr::And(terms) => terms.iter().fold(Span::YES, |all, term| all.and(self.expr(term))),
@@ -146,17 +146,17 @@ impl<'a> Values<'a> {
         conditions.fold(Span::YES, |all, condition| all.and(self.expr(&condition.expr)))
     }
 
-    /// The value of an operand, as text; `None` when only the compiler could tell.
-    pub(super) fn operand(&self, operand: &Operand) -> Option<String> {
-        match operand {
-            Operand::Symbol(name) => Some(self.text(name)),
-            Operand::Constant(text) => Some(text.clone()),
-            Operand::Macro(_) => None,
+    /// The value of an atom, as text; `None` when only the compiler could tell.
+    pub(super) fn atom(&self, atom: &Atom) -> Option<String> {
+        match atom {
+            Atom::Symbol(name) => Some(self.text(name)),
+            Atom::Constant(text) => Some(text.clone()),
+            Atom::Macro(_) => None,
         }
     }
 
-    fn compare(&self, left: &Operand, how: Compare, right: &Operand) -> Span {
-        let (Some(left), Some(right)) = (self.operand(left), self.operand(right)) else {
+    fn compare(&self, left: &Atom, how: Compare, right: &Atom) -> Span {
+        let (Some(left), Some(right)) = (self.atom(left), self.atom(right)) else {
             return Span::UNKNOWN;
         };
         let order = match (rank(&left), rank(&right)) {
@@ -188,7 +188,7 @@ impl<'a> Values<'a> {
             (Expr::Or(terms), Bound::Above(_)) => one_or(self.blamed(terms, bound, true), Expr::Or),
             (Expr::And(terms), Bound::Above(_)) => one_or(self.blamed(terms, bound, false), Expr::And),
             (Expr::Or(terms), Bound::Below(_)) => one_or(self.blamed(terms, bound, false), Expr::Or),
-            (Expr::Operand(_) | Expr::Compare(..), _) => expr.clone(),
+            (Expr::Atom(_) | Expr::Compare(..), _) => expr.clone(),
         }
     }
 

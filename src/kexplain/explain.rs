@@ -8,7 +8,7 @@
 //! After `sym_calc_value` of `scripts/kconfig/symbol.c`.
 
 use super::eval::{Bound, Puller, Span, Tristate, Values, number};
-use super::expr::{Expr, Operand};
+use super::expr::{Atom, Expr};
 use super::reason::{Because, Reason, Source, Why};
 use super::tree::{Condition, Definition, Kind, Symbol, Tree};
 use crate::suggest;
@@ -239,7 +239,7 @@ impl<'a> Case<'a> {
 
     fn clamped(&self, kind: Kind) -> Option<Reason> {
         let range = self.values.range(&self.symbol.definitions)?;
-        let (low, high) = (self.values.operand(&range.low)?, self.values.operand(&range.high)?);
+        let (low, high) = (self.values.atom(&range.low)?, self.values.atom(&range.high)?);
         let asked = value_of(kind, self.asked)?;
         let is_inside = (value_of(kind, &low)?..=value_of(kind, &high)?).contains(&asked);
         (!is_inside).then(|| Reason::Clamped { low, high, at: self.tree().place(range.at) })
@@ -247,13 +247,13 @@ impl<'a> Case<'a> {
 
     /// An expression with the values of its symbols.
     fn with_values(&self, expr: &Expr) -> String {
-        expr.describe(&|operand| match operand {
-            Operand::Symbol(name) if self.tree().symbols.contains_key(name) => match self.values.text(name) {
+        expr.describe(&|atom| match atom {
+            Atom::Symbol(name) if self.tree().symbols.contains_key(name) => match self.values.text(name) {
                 text if text.is_empty() => format!("{name} (=\"\")"),
                 text => format!("{name} (={text})"),
             },
-            Operand::Symbol(name) if number(name).is_none() => format!("{name} (unknown)"),
-            _ => operand.to_string(),
+            Atom::Symbol(name) if number(name).is_none() => format!("{name} (unknown)"),
+            _ => atom.to_string(),
         })
     }
 
@@ -266,7 +266,7 @@ impl<'a> Case<'a> {
 
     fn because_of(&self, guilty: &Expr, negated: bool, found: &mut Vec<Because>) {
         match guilty {
-            Expr::Operand(Operand::Symbol(name)) if found.iter().all(|one| one.name != *name) => {
+            Expr::Atom(Atom::Symbol(name)) if found.iter().all(|one| one.name != *name) => {
                 let value = self.values.switch(name).as_str().to_owned();
                 let why = if negated { self.why_on(name) } else { self.why_off(name) };
                 found.extend(why.map(|why| Because { name: name.clone(), value, why }));
@@ -275,7 +275,7 @@ impl<'a> Case<'a> {
             Expr::And(terms) | Expr::Or(terms) => {
                 terms.iter().for_each(|term| self.because_of(term, negated, found));
             }
-            Expr::Operand(_) | Expr::Compare(..) => {}
+            Expr::Atom(_) | Expr::Compare(..) => {}
         }
     }
 

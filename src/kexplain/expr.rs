@@ -3,7 +3,7 @@
 //! ```text
 //!   expr:    and { "||" and }
 //!   and:     not { "&&" not }
-//!   not:     "!" not | "(" expr ")" | operand [ compare operand ]
+//!   not:     "!" not | "(" expr ")" | atom [ compare atom ]
 //! ```
 
 use std::fmt;
@@ -16,8 +16,8 @@ const DEEPEST: usize = 64;
 /// An expression.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum Expr {
-    Operand(Operand),
-    Compare(Operand, Compare, Operand),
+    Atom(Atom),
+    Compare(Atom, Compare, Atom),
     Not(Box<Expr>),
     And(Vec<Expr>),
     Or(Vec<Expr>),
@@ -25,7 +25,7 @@ pub(super) enum Expr {
 
 /// What an expression is made of.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) enum Operand {
+pub(super) enum Atom {
     /// A symbol, or a word that no file defines, which stands for itself.
     Symbol(String),
     /// `y`, `m`, `n`, or a text in quotes.
@@ -67,23 +67,23 @@ impl Expr {
             let inner = Self::or(tokens, depth + 1)?;
             return tokens.take(Sign::Close).then_some(inner);
         }
-        let left = Operand::parse(tokens)?;
+        let left = Atom::parse(tokens)?;
         match tokens.compare() {
-            Some(compare) => Some(Self::Compare(left, compare, Operand::parse(tokens)?)),
-            None => Some(Self::Operand(left)),
+            Some(compare) => Some(Self::Compare(left, compare, Atom::parse(tokens)?)),
+            None => Some(Self::Atom(left)),
         }
     }
 
-    /// The text of it, with a text of the caller's for every operand.
-    pub(super) fn describe(&self, operand: &dyn Fn(&Operand) -> String) -> String {
+    /// The text of it, with a text of the caller's for every atom.
+    pub(super) fn describe(&self, atom: &dyn Fn(&Atom) -> String) -> String {
         let inner = |expr: &Self| match expr {
-            Self::And(_) | Self::Or(_) => format!("({})", expr.describe(operand)),
-            _ => expr.describe(operand),
+            Self::And(_) | Self::Or(_) => format!("({})", expr.describe(atom)),
+            _ => expr.describe(atom),
         };
         let join = |terms: &[Self], sign| terms.iter().map(inner).collect::<Vec<_>>().join(sign);
         match self {
-            Self::Operand(one) => operand(one),
-            Self::Compare(left, how, right) => format!("{} {} {}", operand(left), how.sign(), operand(right)),
+            Self::Atom(one) => atom(one),
+            Self::Compare(left, how, right) => format!("{} {} {}", atom(left), how.sign(), atom(right)),
             Self::Not(negated) => format!("!{}", inner(negated)),
             Self::And(terms) => join(terms, " && "),
             Self::Or(terms) => join(terms, " || "),
@@ -102,7 +102,7 @@ pub(super) fn one_or(mut terms: Vec<Expr>, all: fn(Vec<Expr>) -> Expr) -> Expr {
     }
 }
 
-impl Operand {
+impl Atom {
     pub(super) fn parse(tokens: &mut Tokens) -> Option<Self> {
         match tokens.next()? {
             Token::Word(word) if matches!(word.as_str(), "y" | "m" | "n") => Some(Self::Constant(word)),
@@ -114,7 +114,7 @@ impl Operand {
     }
 }
 
-impl fmt::Display for Operand {
+impl fmt::Display for Atom {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Constant(text) if !matches!(text.as_str(), "y" | "m" | "n") => write!(f, "\"{text}\""),
@@ -125,7 +125,7 @@ impl fmt::Display for Operand {
 
 impl fmt::Display for Expr {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.describe(&Operand::to_string))
+        f.write_str(&self.describe(&Atom::to_string))
     }
 }
 

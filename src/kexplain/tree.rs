@@ -12,7 +12,7 @@ use std::fmt;
 
 use serde::Serialize;
 
-use super::expr::{Expr, Operand};
+use super::expr::{Atom, Expr};
 
 /// What the Kconfig files of one architecture say.
 #[derive(Debug, Default)]
@@ -130,8 +130,8 @@ pub(super) struct Target {
 
 #[derive(Debug)]
 pub(super) struct Range {
-    pub(super) low: Operand,
-    pub(super) high: Operand,
+    pub(super) low: Atom,
+    pub(super) high: Atom,
     pub(super) condition: Option<Expr>,
     pub(super) at: Spot,
 }
