@@ -22,6 +22,7 @@ pub mod inspect;
 pub mod interrupt;
 pub mod kconfig;
 pub mod kernel;
+pub mod kexplain;
 pub mod lock;
 pub mod manifest;
 pub mod parallel;
