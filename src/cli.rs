@@ -33,6 +33,8 @@ pub enum Command {
     Fetch(Fetch),
     /// Make a disk image, and a manifest beside it.
     Image(Image),
+    /// Configure a kernel from source, and prove that all fragments got what they ask for.
+    Kernel(Kernel),
     /// Show what is on an image or a device: table, file systems, slots, boot state.
     Inspect(Inspect),
     /// Check whether an image or a device will boot, by a table of known ways to brick one.
@@ -122,6 +124,35 @@ pub struct Image {
     #[arg(long, short, value_name = "FILE")]
     pub output: Option<PathBuf>,
     /// Print the manifest as JSON.
+    #[arg(long)]
+    pub json: bool,
+}
+
+/// `factory kernel`
+#[derive(Debug, Args)]
+pub struct Kernel {
+    /// Boot chain that the kernel is for: generic or rpi.
+    #[arg(long, short, value_name = "TRACK")]
+    pub track: String,
+    /// Directory with the source of a kernel.
+    #[arg(long, value_name = "DIR")]
+    pub source: PathBuf,
+    /// Fragment to merge after the track's; may be given again, the last one wins.
+    #[arg(long = "fragment", value_name = "FILE")]
+    pub fragments: Vec<PathBuf>,
+    /// Stop when the configuration is made, as this version always does: it builds no kernels yet.
+    #[arg(long, required_unless_present = "explain")]
+    pub config_only: bool,
+    /// Where to write the configuration.
+    #[arg(long, short, value_name = "FILE")]
+    pub output: Option<PathBuf>,
+    /// Only tell what the source says of an option, without CONFIG_.
+    #[arg(long, value_name = "OPTION", conflicts_with_all = ["config_only", "output", "fragments"])]
+    pub explain: Option<String>,
+    /// Check the configuration against a list of needs: containers or kubernetes.
+    #[arg(long, value_name = "PROFILE", conflicts_with = "explain")]
+    pub profile: Option<String>,
+    /// Print what was asked and denied as JSON.
     #[arg(long)]
     pub json: bool,
 }

@@ -8,6 +8,7 @@ pub mod cli;
 pub mod cmd;
 pub mod config;
 pub mod configtxt;
+pub mod configure;
 pub mod digest;
 pub mod disk;
 pub mod dtb;

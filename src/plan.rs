@@ -241,7 +241,11 @@ fn check_boards(plan: &Plan) -> Result<(), PlanError> {
     rpi.check().map_err(|error| PlanError::Track(error.into()))
 }
 
-fn find_track(name: Option<&str>) -> Result<&'static dyn Track, PlanError> {
+/// The track with this name.
+///
+/// # Errors
+/// When there is none, or no name.
+pub fn find_track(name: Option<&str>) -> Result<&'static dyn Track, PlanError> {
     let first = track::ALL[0].name();
     let name = name.ok_or(PlanError::NoTrack { first })?;
     track::ALL.iter().copied().find(|track| track.name() == name).ok_or_else(|| {

@@ -26,7 +26,7 @@ const LAYERS: &[&[&str]] = &[
     ],
     &["source", "firmware", "lock", "store", "substrate"],
     &["config", "plan", "track"],
-    &["fetch", "kernel", "disk", "manifest", "emulate", "inspect", "check"],
+    &["configure", "fetch", "kernel", "disk", "manifest", "emulate", "inspect", "check"],
     &["ingredients"],
     &["cli", "cmd"],
 ];

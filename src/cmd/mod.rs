@@ -7,6 +7,7 @@ mod fetch;
 mod image;
 mod init;
 mod inspect;
+mod kernel;
 mod plan;
 
 use std::io::{IsTerminal as _, Write as _};
@@ -42,6 +43,7 @@ pub fn run(cli: &Cli) -> anyhow::Result<ExitCode> {
         Command::Plan(arguments) => plan::run(arguments),
         Command::Fetch(arguments) => fetch::run(arguments),
         Command::Image(arguments) => image::run(arguments),
+        Command::Kernel(arguments) => kernel::run(arguments),
         Command::Inspect(arguments) => inspect::run(arguments),
         Command::Check(arguments) => check::run(arguments),
         Command::Boot(arguments) => boot::run(arguments),

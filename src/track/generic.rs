@@ -12,7 +12,7 @@ use std::sync::LazyLock;
 
 use bootenv::{Slot, grub};
 
-use super::{Choices, Dressed, Format, Ingredients, Partition, Track, TrackError};
+use super::{Choices, Dressed, Format, KernelBase, Ingredients, Partition, Track, TrackError};
 use crate::firmware::{self, Part, Parts, Pick};
 use crate::image::extents::Extents;
 use crate::image::layout::{PartitionType, Role, Scheme};
@@ -96,6 +96,10 @@ impl Track for Generic {
 
     fn kernel(&self) -> Part {
         PARTS[part::KERNEL].clone()
+    }
+
+    fn kernel_bases(&self) -> &'static [KernelBase] {
+        &[KernelBase { defconfig: "defconfig", fragments: &["container.fragment", "arm64-virt.fragment"] }]
     }
 
     fn wanted(&self, kernel: &Part, choices: &Choices) -> Result<Vec<Wanted>, TrackError> {

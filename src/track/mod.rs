@@ -112,6 +112,10 @@ pub trait Track: Sync {
     /// Where the kernel comes from unless the project says otherwise.
     fn kernel(&self) -> Part;
 
+    /// What a kernel of this track is configured from, when it is built: the first whose defconfig the
+    /// tree has.
+    fn kernel_bases(&self) -> &'static [KernelBase];
+
     /// What is needed from outside up to the moment the kernel starts, and for the substrate, with
     /// this kernel.
     ///
@@ -178,6 +182,15 @@ pub enum Format {
     Fat32,
     /// ext4.
     Ext4,
+}
+
+/// A defconfig, and the shipped fragments that go onto it in their order.
+#[derive(Clone, Copy, Debug)]
+pub struct KernelBase {
+    /// File under the tree's `arch/arm64/configs`.
+    pub defconfig: &'static str,
+    /// Names of fragments.
+    pub fragments: &'static [&'static str],
 }
 
 /// The trees of an image.

@@ -27,7 +27,7 @@ use bootenv::Slot;
 use bootenv::rpi::{self, Autoboot};
 use serde::Serialize;
 
-use super::{Choices, Dressed, Format, Ingredients, Partition, Track, TrackError};
+use super::{Choices, Dressed, Format, KernelBase, Ingredients, Partition, Track, TrackError};
 use crate::config::{BoardConfig, FirmwareSource};
 use crate::firmware::upstream::{Upstream, upstream};
 use crate::firmware::{self, Part, Parts, Pick};
@@ -162,6 +162,17 @@ impl Track for Rpi {
 
     fn kernel(&self) -> Part {
         PARTS[part::KERNEL].clone()
+    }
+
+    /// The vendor's tree has a defconfig of its own, whose kernel serves all 64-bit boards.
+    fn kernel_bases(&self) -> &'static [KernelBase] {
+        &[
+            KernelBase {
+                defconfig: "bcm2711_defconfig",
+                fragments: &["container.fragment", "rpi-overrides.fragment"],
+            },
+            KernelBase { defconfig: "defconfig", fragments: &["container.fragment", "rpi-mainline.fragment"] },
+        ]
     }
 
     fn wanted(&self, kernel: &Part, choices: &Choices) -> Result<Vec<Wanted>, TrackError> {
