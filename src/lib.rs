@@ -23,6 +23,7 @@ pub mod interrupt;
 pub mod kernel;
 pub mod lock;
 pub mod manifest;
+pub mod oot;
 pub mod parallel;
 pub mod plan;
 pub mod progress;

@@ -15,7 +15,7 @@ const LAYERS: &[&[&str]] = &[
     &["archive", "board", "configtxt", "dtb", "identity", "slot", "videocore", "volume"],
     &["source", "firmware", "lock", "store", "substrate"],
     &["config", "plan", "track"],
-    &["fetch", "kernel", "disk", "manifest", "emulate", "inspect", "check"],
+    &["fetch", "kernel", "oot", "disk", "manifest", "emulate", "inspect", "check"],
     &["ingredients"],
     &["cli", "cmd"],
 ];
