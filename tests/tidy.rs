@@ -13,10 +13,10 @@ const LAYERS: &[&[&str]] = &[
     &["units", "interrupt", "parallel", "progress", "suggest", "digest", "files", "tool"],
     &["tree", "image"],
     &["archive", "board", "configtxt", "dtb", "identity", "slot", "videocore", "volume"],
-    &["source", "firmware", "lock", "store", "substrate"],
+    &["source", "firmware", "lock", "store", "substrate", "oot"],
     &["config", "plan", "track"],
-    &["fetch", "kernel", "oot", "disk", "manifest", "emulate", "inspect", "check"],
-    &["ingredients"],
+    &["fetch", "kernel", "disk", "manifest", "emulate", "inspect", "check"],
+    &["addons", "ingredients"],
     &["cli", "cmd"],
 ];
 

@@ -108,23 +108,24 @@ impl OotError {
 }
 
 /// Builds a module, once for the same source, header packages and compiler, and keeps it in the
-/// store. `tree` is made of all files of the packages whose digests are `packages`.
+/// store. `tree` makes a tree of all files of the packages whose digests are `packages`.
 ///
 /// # Errors
-/// When the headers are not complete, or the module cannot be compiled for this kernel.
-pub fn build(
+/// When the headers are not complete, or the module cannot be compiled for this kernel; those of
+/// `tree`.
+pub fn build<E: From<OotError> + From<StoreError>>(
     store: &Store,
     packages: &[Sha256],
-    tree: &FileTree,
+    tree: impl FnOnce() -> Result<FileTree, E>,
     source: Source,
     toolchain: &Toolchain,
-) -> Result<StoredFile, OotError> {
+) -> Result<StoredFile, E> {
     let name = format!("{}.ko", source.name);
     let kept = store.derived(key(packages, source, toolchain), |dir| {
-        let bytes = compile(tree, source)?;
-        dir.file(&name, |file| Ok::<(), OotError>(file.append(&bytes)?))
+        let bytes = compile(&tree()?, source)?;
+        dir.file(&name, |file| Ok::<(), E>(file.append(&bytes)?))
     })?;
-    let missing = || OotError::on(Path::new(&name))(io::ErrorKind::NotFound.into());
+    let missing = || OotError::on(Path::new(&name))(io::ErrorKind::NotFound.into()).into();
     kept.get(&name).cloned().ok_or_else(missing)
 }
 

@@ -33,6 +33,7 @@ use crate::firmware::upstream::{Upstream, upstream};
 use crate::firmware::{self, Part, Parts, Pick};
 use crate::image::extents::Extents;
 use crate::image::layout::{PartitionType, Role, Scheme};
+use crate::oot;
 use crate::plan::part;
 use crate::source::Wanted;
 use crate::units::Bytes;
@@ -173,7 +174,8 @@ impl Track for Rpi {
             }
         };
         let others = [kernel.wanted(part::KERNEL), PARTS[part::BUSYBOX].wanted(part::BUSYBOX)];
-        Ok(others.into_iter().chain(firmware).collect())
+        let headers = oot::headers_of(kernel).map(|headers| headers.wanted(part::HEADERS));
+        Ok(others.into_iter().chain(firmware).chain(headers).collect())
     }
 
     fn members(&self, choices: &Choices) -> Vec<Pick> {
@@ -183,6 +185,10 @@ impl Track for Rpi {
         };
         let others = [part::KERNEL, part::BUSYBOX].into_iter().flat_map(|name| PARTS[name].picks(name));
         others.chain(firmware).collect()
+    }
+
+    fn wants_vcio(&self) -> bool {
+        true
     }
 
     fn cmdline(&self) -> &'static str {
