@@ -83,26 +83,27 @@ pub fn notes(plan: &Plan) -> Vec<String> {
 /// # Errors
 /// When a package is damaged, or the module cannot be built although there is a compiler.
 pub fn obtain(plan: &Plan, store: &Store, parts: &Parts) -> Result<Addons, AddonsError> {
+    if !(plan.track.wants_vcio() && lacks_vcio(store, parts.get(part::KERNEL))?) {
+        return Ok(Addons::default());
+    }
     let headers = parts.get(part::HEADERS);
     if headers.is_empty() {
-        return Ok(Addons { modules: Vec::new(), notes: notes(plan) });
+        return Ok(Addons::without(UNKNOWN));
     }
     let toolchain = match Toolchain::find() {
-        Err(ToolError::Missing { .. }) => {
-            return Ok(Addons { modules: Vec::new(), notes: vec![WITHOUT.to_owned()] });
-        }
+        Err(ToolError::Missing { .. }) => return Ok(Addons::without(WITHOUT)),
         found => found?,
     };
-    let mut addons = Addons::default();
-    if lacks_vcio(store, parts.get(part::KERNEL))? {
-        let tree = || tree::<AddonsError>(store, headers);
-        let file = oot::build(store, &digests(headers), tree, RPI_VCIO, &toolchain)?;
-        addons.modules.push(Addon { name: RPI_VCIO.name, file });
-    }
-    Ok(addons)
+    let tree = || tree::<AddonsError>(store, headers);
+    let file = oot::build(store, &digests(headers), tree, RPI_VCIO, &toolchain)?;
+    Ok(Addons { modules: vec![Addon { name: RPI_VCIO.name, file }], notes: Vec::new() })
 }
 
 impl Addons {
+    fn without(note: &str) -> Self {
+        Addons { modules: Vec::new(), notes: vec![note.to_owned()] }
+    }
+
     /// The modules as parts of the image's identity.
     pub fn pins(&self) -> Vec<Pin> {
         let pin = |addon: &Addon| Pin {
