@@ -6,6 +6,7 @@ use std::path::Path;
 use std::sync::Arc;
 use std::thread;
 
+use crate::addons::{self, Addons};
 use crate::config::RootfsFormat;
 use crate::digest::Sha256;
 use crate::disk::Trees;
@@ -25,12 +26,12 @@ use crate::substrate::modules::{self, Wanted};
 use crate::substrate::rootfs::dir::{self, DirError, Owner};
 use crate::substrate::rootfs::dpkg::Package;
 use crate::substrate::rootfs::squashfs::{self, SquashfsError};
-use crate::substrate::rootfs::tar::{self, TarLayerError};
+use crate::substrate::rootfs::tar::TarLayerError;
 use crate::substrate::rootfs::{self, Layer, RootfsError};
 use crate::substrate::settings::Settings;
 use crate::substrate::{self, Spec, SubstrateError, contents};
 use crate::track::{self, Ingredients, Member, Members, TrackError};
-use crate::tree::{FileTree, TreePath};
+use crate::tree::FileTree;
 use crate::units::Bytes;
 
 /// Name of the packed initramfs in the store.
@@ -74,6 +75,9 @@ pub enum IngredientsError {
     /// The root file system cannot be packed.
     #[error(transparent)]
     Squashfs(#[from] SquashfsError),
+    /// A module cannot be read.
+    #[error("reading a kernel module of the store")]
+    Addon(#[source] io::Error),
     /// There is no room for temporary files.
     #[error("making a temporary directory")]
     Scratch(#[source] io::Error),
@@ -85,14 +89,21 @@ struct Kitchen<'a> {
     build: &'a Build,
     store: &'a Store,
     parts: &'a Parts,
+    addons: &'a Addons,
 }
 
 /// Dresses the trees of a plan's image.
 ///
 /// # Errors
 /// When a part is missing or damaged, or the project asks for what the parts do not have.
-pub fn trees(plan: &Plan, build: &Build, store: &Store, parts: &Parts) -> Result<Trees, IngredientsError> {
-    let kitchen = Kitchen { plan, build, store, parts };
+pub fn trees(
+    plan: &Plan,
+    build: &Build,
+    store: &Store,
+    parts: &Parts,
+    addons: &Addons,
+) -> Result<Trees, IngredientsError> {
+    let kitchen = Kitchen { plan, build, store, parts, addons };
     let members = kitchen.members()?;
     let scratch = tempfile::tempdir().map_err(IngredientsError::Scratch)?;
     let files = parts.one(part::FILES).map(|part| dir::read(&part.path, Owner::Root)).transpose()?;
@@ -149,7 +160,8 @@ impl Kitchen<'_> {
         });
         let spec = self.spec();
         let version = env!("CARGO_PKG_VERSION");
-        let key = format!("{INITRAMFS} {version} {inputs:?} {spec:?}").into_bytes();
+        let addons: Vec<Sha256> = self.addons.modules.iter().map(|addon| addon.file.sha256).collect();
+        let key = format!("{INITRAMFS} {version} {inputs:?} {addons:?} {spec:?}").into_bytes();
         let key = Sha256::of(&[key, substrate::device_files()].concat());
         let kept = self.store.derived(key, |dir| {
             let packed = self.pack(&spec, busybox)?;
@@ -160,8 +172,12 @@ impl Kitchen<'_> {
 
     fn pack(&self, spec: &Spec, busybox: &Member) -> Result<Extents, IngredientsError> {
         let packages = self.all(part::KERNEL)?;
-        let digests: Vec<Sha256> = packages.iter().map(|part| part.pin.sha256).collect();
-        let kernel = kernel::modules(self.store, &digests, &self.unpack(packages)?)?;
+        let tree = addons::tree::<IngredientsError>(self.store, packages)?;
+        let mut kernel = kernel::modules(self.store, &addons::digests(packages), &tree)?;
+        for addon in &self.addons.modules {
+            let bytes = std::fs::read(&addon.file.path).map_err(IngredientsError::Addon)?;
+            kernel.add(addon.name, bytes)?;
+        }
         let payload = self.parts.one(part::PAYLOAD);
         let payload = payload.map(|part| dir::read(&part.path, Owner::Root)).transpose()?;
         let parts = substrate::Parts {
@@ -173,21 +189,13 @@ impl Kitchen<'_> {
         Ok(substrate::initramfs(spec, &parts)?)
     }
 
-    /// One tree of all files of `packages`.
-    fn unpack(&self, packages: &[Part]) -> Result<FileTree, IngredientsError> {
-        let mut tree = FileTree::new();
-        for (part, unpacked) in packages.iter().zip(unpack::debs(self.store, packages, JOBS)?) {
-            tree.graft(&TreePath::root(), &tar::read(&unpacked.data.path, &part.pin.name)?);
-        }
-        Ok(tree)
-    }
-
     fn spec(&self) -> Spec {
         let Plan { substrate, .. } = self.plan;
         let mut modules = modules::parse_list(contents::MODULES, contents::MODULES_NAME);
         modules.extend(
             substrate.modules.iter().map(|name| Wanted::new(name, "factory.toml  substrate.modules")),
         );
+        modules.extend(self.addons.modules.iter().map(|addon| Wanted::new(addon.name, addon.name)));
         Spec {
             settings: self.settings(),
             modules,

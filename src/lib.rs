@@ -1,6 +1,7 @@
 //! `factory` makes flashable, reproducible A/B disk images for ARM64 machines. The command line is in
 //! the binary of the same name; this library is its inside, in layers that only look down.
 
+pub mod addons;
 pub mod archive;
 pub mod board;
 pub mod check;
@@ -26,6 +27,7 @@ pub mod kernel;
 pub mod kexplain;
 pub mod lock;
 pub mod manifest;
+pub mod oot;
 pub mod parallel;
 pub mod plan;
 pub mod progress;

@@ -142,6 +142,8 @@ pub struct Loader {
 pub mod part {
     /// The kernel package.
     pub const KERNEL: &str = "kernel";
+    /// The headers of the kernel, to build modules against.
+    pub const HEADERS: &str = "headers";
     /// The static busybox.
     pub const BUSYBOX: &str = "busybox";
     /// The project's payload directory.

@@ -56,6 +56,14 @@ pub const MKSQUASHFS: Tool = Tool { program: "mksquashfs", package: "squashfs-to
 pub const UNSHARE: Tool = Tool { program: "unshare", package: "util-linux" };
 /// Tells how APT of this machine is configured.
 pub const APT_CONFIG: Tool = Tool { program: "apt-config", package: "apt" };
+/// Runs the Makefiles of kernels.
+pub const MAKE: Tool = Tool { program: "make", package: "make" };
+/// Compiler for the device.
+pub const CROSS_GCC: Tool = Tool { program: "aarch64-linux-gnu-gcc", package: "gcc-aarch64-linux-gnu" };
+/// Linker for the device.
+pub const CROSS_LD: Tool = Tool { program: "aarch64-linux-gnu-ld", package: "binutils-aarch64-linux-gnu" };
+/// Lists the symbols of object files for the device.
+pub const CROSS_NM: Tool = Tool { program: "aarch64-linux-gnu-nm", package: "binutils-aarch64-linux-gnu" };
 
 impl Tool {
     /// Path of the program.
@@ -76,11 +84,25 @@ impl Tool {
     /// # Errors
     /// When it is missing, does not start, or ends with an error.
     pub fn run(&self, arguments: &[impl AsRef<OsStr>]) -> Result<Output, ToolError> {
-        let output = Command::new(self.find()?)
-            .args(arguments)
-            .stdin(Stdio::null())
-            .output()
-            .map_err(|source| ToolError::Start { program: self.program, source })?;
+        let mut command = Command::new(self.find()?);
+        self.finish(command.args(arguments))
+    }
+
+    /// [`Self::run`] in an environment with `PATH` and nothing else of ours, in the words of locale
+    /// `C`, so that what it makes does not depend on whoever runs it.
+    ///
+    /// # Errors
+    /// As [`Self::run`].
+    pub fn run_alone(&self, arguments: &[impl AsRef<OsStr>]) -> Result<Output, ToolError> {
+        let mut command = Command::new(self.find()?);
+        command.args(arguments).env_clear().env("LC_ALL", "C");
+        command.env("PATH", std::env::var_os("PATH").unwrap_or_default());
+        self.finish(&mut command)
+    }
+
+    fn finish(&self, command: &mut Command) -> Result<Output, ToolError> {
+        let output = command.stdin(Stdio::null()).output();
+        let output = output.map_err(|source| ToolError::Start { program: self.program, source })?;
         if output.status.success() {
             return Ok(output);
         }

@@ -24,10 +24,10 @@ const LAYERS: &[&[&str]] = &[
         "videocore",
         "volume",
     ],
-    &["source", "firmware", "lock", "store", "substrate"],
+    &["source", "firmware", "lock", "store", "substrate", "oot"],
     &["config", "plan", "track"],
     &["configure", "fetch", "kernel", "disk", "manifest", "emulate", "inspect", "check"],
-    &["ingredients"],
+    &["addons", "ingredients"],
     &["cli", "cmd"],
 ];
 

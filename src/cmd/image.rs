@@ -6,7 +6,7 @@ use std::time::Instant;
 use anyhow::Context as _;
 
 use crate::manifest::Manifest;
-use crate::{check, cli, disk, image, ingredients, plan, progress};
+use crate::{addons, check, cli, disk, image, ingredients, plan, progress};
 
 pub(super) fn run(arguments: &cli::Image) -> anyhow::Result<ExitCode> {
     let started = Instant::now();
@@ -14,9 +14,10 @@ pub(super) fn run(arguments: &cli::Image) -> anyhow::Result<ExitCode> {
     let output = arguments.output.clone().unwrap_or_else(|| plan.default_output());
     image::write::probe(&output)?;
     let (store, parts, pins) = super::obtain(&plan, &arguments.sources, false)?;
-    let build = plan.build(parts.iter().map(|part| &part.pin), &pins);
-    let trees = ingredients::trees(&plan, &build, &store, &parts)?;
-    trees.dressed.notes.iter().for_each(|note| progress::note(&format!("note: {note}")));
+    let addons = addons::obtain(&plan, &store, &parts)?;
+    let build = plan.build(parts.iter().map(|part| &part.pin).chain(&addons.pins()), &pins);
+    let trees = ingredients::trees(&plan, &build, &store, &parts, &addons)?;
+    addons.notes.iter().chain(&trees.dressed.notes).for_each(|note| progress::note(&format!("note: {note}")));
     let disk = disk::lay_out(&plan, &build, &trees)?;
     let bar = progress::bytes("writing", disk.mapped());
     let draft = image::write::draft(&output, &disk.job(), |bytes| bar.inc(bytes))?;

@@ -75,6 +75,11 @@ fn describe(configured: &Configured, missing: &[Missing]) -> String {
     }
     let (asked, denied) = (configured.asked, configured.denied.len());
     let fragments = configured.fragments.join(", ");
-    let _ = write!(text, "{} of {asked} options hold ({} with {fragments})", asked - denied, configured.defconfig);
+    let _ = write!(
+        text,
+        "{} of {asked} options hold ({} with {fragments})",
+        asked - denied,
+        configured.defconfig
+    );
     text
 }

@@ -5,6 +5,7 @@ use std::process::ExitCode;
 
 use serde::Serialize;
 
+use crate::addons;
 use crate::cli;
 use crate::config::RootfsFormat;
 use crate::lock::{Lock, Pins};
@@ -64,7 +65,7 @@ fn describe(plan: &Plan, pins: Option<&Pins>) -> String {
     }
     let kernel = pins.and_then(|pins| pins.pins.iter().find(|pin| pin.wanted == part::KERNEL));
     let version = kernel.and_then(|pin| pin.version.as_deref());
-    for note in plan.track.notes(&plan.loader.choices, version) {
+    for note in addons::notes(plan).into_iter().chain(plan.track.notes(&plan.loader.choices, version)) {
         line("note", &note);
     }
     text

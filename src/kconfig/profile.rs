@@ -1,6 +1,7 @@
 //! Profiles: what a kernel must be able to do for some purpose, as data that a `.config` is checked
 //! against: `kernel-fragments/profiles.toml`.
 
+use std::fmt;
 use std::sync::LazyLock;
 
 use serde::{Deserialize, Serialize};
@@ -41,6 +42,15 @@ pub enum Least {
     Module,
     /// Part of the kernel.
     BuiltIn,
+}
+
+impl fmt::Display for Least {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Least::Module => "m or y",
+            Least::BuiltIn => "y",
+        })
+    }
 }
 
 /// A need that a `.config` does not meet.

@@ -160,6 +160,6 @@ mod tests {
         }
         assert_eq!(parse(&"(".repeat(100_000)), None);
         assert_eq!(parse(&"!".repeat(100_000)), None);
-        assert!(parse(&"A && ".repeat(100_000).trim_end_matches("&& ").to_owned()).is_some());
+        assert!(parse("A && ".repeat(100_000).trim_end_matches("&& ")).is_some());
     }
 }

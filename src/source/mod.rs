@@ -75,8 +75,9 @@ pub enum Origin {
         /// Prefix of the real package's name, when `package` may be a metapackage: its
         /// dependencies are followed as long as one of them starts with this.
         follow: Option<String>,
-        /// Prefixes of names: of what the real package depends on directly, packages whose names
-        /// start with one of these are taken as well, as kernels are split into several.
+        /// Prefixes of names: of what the real package depends on, packages whose names start with
+        /// one of these are taken as well, and what these depend on likewise, as kernels and their
+        /// headers are split into several.
         #[serde(skip_serializing_if = "Vec::is_empty")]
         with: Vec<String>,
     },

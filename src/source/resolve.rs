@@ -96,8 +96,8 @@ impl Universe {
         self.dependencies(package, |name| name.starts_with(prefix)).next().transpose()
     }
 
-    /// What `package` depends on directly, of packages whose names start with one of `prefixes`: in
-    /// the versions and the order in which it names them.
+    /// What `package` depends on, of packages whose names start with one of `prefixes`, and what these
+    /// depend on, likewise: in the versions and the order in which they are named.
     ///
     /// # Errors
     /// When no suite has such a version.
@@ -107,14 +107,18 @@ impl Universe {
         prefixes: &[String],
     ) -> Result<Vec<&'a Package>, ResolveError> {
         let is_wanted = |name: &str| prefixes.iter().any(|prefix| name.starts_with(prefix));
-        let mut along: Vec<&Package> = Vec::new();
-        for found in self.dependencies(package, is_wanted) {
-            let found = found?;
-            if found.name != package.name && !along.iter().any(|other| other.name == found.name) {
-                along.push(found);
+        let mut all: Vec<&Package> = vec![package];
+        let mut done = 0;
+        while let Some(next) = all.get(done).copied() {
+            for found in self.dependencies(next, is_wanted) {
+                let found = found?;
+                if !all.iter().any(|other| other.name == found.name) {
+                    all.push(found);
+                }
             }
+            done += 1;
         }
-        Ok(along)
+        Ok(all.split_off(1))
     }
 
     /// The best that meets each dependency of `package`, of those that name what is wanted.
@@ -354,7 +358,8 @@ mod tests {
             ("linux-base-7", "7-2", ""),
             ("linux-base-7", "7-1", ""),
             ("linux-base", "4.1", ""),
-            ("linux-binary-7", "7-1", ""),
+            ("linux-binary-7", "7-1", "Depends: linux-modules-7, linux-base-7"),
+            ("linux-modules-7", "7-1", "Depends: linux-binary-7, kmod"),
             ("kmod", "1", ""),
         ]);
         let along = |name: &str, prefixes: &[&str]| {
@@ -365,7 +370,8 @@ mod tests {
             Ok::<_, String>(shown.collect::<Vec<_>>())
         };
         let all = ["linux-base-", "linux-binary-", "linux-modules-"];
-        assert_eq!(along("linux-image-7", &all).unwrap(), ["linux-binary-7=7-1", "linux-base-7=7-1"]);
+        let pieces = ["linux-binary-7=7-1", "linux-base-7=7-1", "linux-modules-7=7-1"];
+        assert_eq!(along("linux-image-7", &all).unwrap(), pieces);
         assert!(along("linux-image-7", &["linux-modules-"]).unwrap().is_empty());
         assert!(along("linux-image-7", &[]).unwrap().is_empty());
         let error = along("linux-image-8", &all).unwrap_err();

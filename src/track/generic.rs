@@ -12,7 +12,7 @@ use std::sync::LazyLock;
 
 use bootenv::{Slot, grub};
 
-use super::{Choices, Dressed, Format, KernelBase, Ingredients, Partition, Track, TrackError};
+use super::{Choices, Dressed, Format, Ingredients, KernelBase, Partition, Track, TrackError};
 use crate::firmware::{self, Part, Parts, Pick};
 use crate::image::extents::Extents;
 use crate::image::layout::{PartitionType, Role, Scheme};

@@ -133,6 +133,11 @@ pub trait Track: Sync {
     /// When the ingredients do not go together.
     fn dress(&self, ingredients: &Ingredients<'_>) -> Result<Dressed, TrackError>;
 
+    /// Whether update agents need `/dev/vcio`, which kernels may lack.
+    fn wants_vcio(&self) -> bool {
+        false
+    }
+
     /// Words that start every kernel command line.
     fn cmdline(&self) -> &'static str;
 

@@ -9,6 +9,7 @@ mod fallback;
 mod pi;
 mod rootfs;
 mod start;
+mod vcio;
 
 use std::fs;
 use std::path::{Path, PathBuf};

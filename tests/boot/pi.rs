@@ -61,7 +61,7 @@ fn project() -> Project {
 }
 
 /// What the model chose and init found, boot by boot.
-fn boots(report: &Value) -> Vec<[String; 3]> {
+pub(super) fn boots(report: &Value) -> Vec<[String; 3]> {
     let text = |value: &Value| value.as_str().map_or_else(|| value.to_string(), str::to_owned);
     let boots = report["boots"].as_array().unwrap().iter();
     boots

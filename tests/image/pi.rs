@@ -9,7 +9,10 @@ use factory::dtb::Dtb;
 use serde_json::Value;
 
 use super::disk::{Disk, text};
-use super::support::machine::{Machine, RELEASE, add_firmware, add_split_kernel, device_tree, device_trees};
+use super::support::machine::{
+    Machine, RELEASE, add_firmware, add_split_kernel, control, device_tree, device_trees, kernel,
+};
+use super::support::packages::{Member, deb, deb_of, tar_of, xz};
 use super::support::tools::{print, run};
 use super::support::{boot_files, elf, programs};
 
@@ -228,4 +231,41 @@ fn inspect_knows_the_partitions_by_their_numbers() {
     for slot in found["slots"].as_array().unwrap() {
         assert_eq!(slot["problems"].as_array().unwrap().len(), 0, "{slot}");
     }
+}
+
+/// An archive whose kernel is as Debian's is, without `/dev/vcio`.
+fn plain_kernel(machine: &Machine) {
+    let mut suite = machine.archive.beside("trixie-backports", "main");
+    let builtin = format!("./usr/lib/modules/{RELEASE}/modules.builtin");
+    let builtin = Member::file(builtin, b"kernel/fs/ext4/ext4.ko\n");
+    let kernel = kernel().into_iter().filter(|member| !member.is("modules.builtin"));
+    let files: Vec<Member> = kernel.chain([builtin]).chain(device_trees()).collect();
+    let package = "linux-image-11-arm64";
+    suite.add("linux-image-arm64", "11", &format!("Depends: {package}"), b"a metapackage");
+    suite.add(package, "11", "", &deb_of(&control(package), &xz(&tar_of(&files))));
+    suite.add("linux-headers-arm64", "11", "", &deb(&[("./usr/share/doc/headers", b"empty")]));
+    suite.publish();
+}
+
+#[test]
+fn an_image_without_a_module_for_vcio_says_that_it_cannot_arm_tryboot() {
+    let machine = Machine::new();
+    plain_kernel(&machine);
+    let bare = |arguments: &[&str]| {
+        let output = machine.factory(arguments).env("PATH", "/nowhere").output().unwrap();
+        assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+        String::from_utf8([output.stdout, output.stderr].concat()).unwrap()
+    };
+    let note = "this image cannot arm tryboot: `aarch64-linux-gnu-gcc`, which builds the module rpi-vcio";
+    assert!(bare(&["plan", "--track", "rpi"]).contains(&format!("note        {note}")));
+    assert!(bare(&["image", "--track", "rpi", "-o", "disk.img"]).contains(&format!("note: {note}")));
+
+    // With a compiler, headers that are none stop the build.
+    let output = machine.factory(&["image", "--track", "rpi", "-o", "other.img"]).output().unwrap();
+    let said = String::from_utf8_lossy(&output.stderr);
+    assert!(
+        said.contains("error: the header packages have no `linux-headers-<release>/Module.symvers`"),
+        "{said}"
+    );
+    assert!(!machine.project("other.img").exists());
 }

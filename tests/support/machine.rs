@@ -188,6 +188,8 @@ pub fn add_split_kernel(mut suite: Archive, device_trees: &[Member]) {
     suite.add(image, version, &pieces, &deb_of(&control(image), &xz(&tar_of(&[]))));
     suite.add(modules, version, "", &deb_of(&control(modules), &xz(&tar_of(&kernel()))));
     suite.add(base, version, "", &deb_of(&control(base), &xz(&tar_of(device_trees))));
+    // The kernel has `/dev/vcio` of its own, so nobody looks into its headers.
+    suite.add("linux-headers-arm64", version, "", &deb(&[("./usr/share/doc/headers", b"empty")]));
     suite.publish();
 }
 
@@ -230,7 +232,10 @@ pub fn kernel() -> Vec<Member> {
     let dir = format!("./usr/lib/modules/{RELEASE}");
     let mut members = vec![
         Member::file(format!("./boot/vmlinuz-{RELEASE}"), programs::kernel(RELEASE)),
-        Member::file(format!("{dir}/modules.builtin"), b"kernel/fs/ext4/ext4.ko\n"),
+        Member::file(
+            format!("{dir}/modules.builtin"),
+            b"kernel/fs/ext4/ext4.ko\nkernel/drivers/char/broadcom/vcio.ko\n",
+        ),
     ];
     for name in MODULES {
         let needs = if name == "vfat" { "fat" } else { "" };

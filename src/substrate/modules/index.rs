@@ -121,6 +121,11 @@ impl ModuleDir {
         Ok(ModuleDir { release: dir.name().to_owned(), files: files.collect() })
     }
 
+    /// Adds a file at `path`, below the module directory.
+    pub fn insert(&mut self, path: &str, content: Extents) {
+        self.files.insert(path.to_owned(), Arc::new(content));
+    }
+
     /// The whole of a module, unpacked. Its signature stays valid, since the bytes stay the same.
     ///
     /// # Errors

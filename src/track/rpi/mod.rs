@@ -27,12 +27,13 @@ use bootenv::Slot;
 use bootenv::rpi::{self, Autoboot};
 use serde::Serialize;
 
-use super::{Choices, Dressed, Format, KernelBase, Ingredients, Partition, Track, TrackError};
+use super::{Choices, Dressed, Format, Ingredients, KernelBase, Partition, Track, TrackError};
 use crate::config::{BoardConfig, FirmwareSource};
 use crate::firmware::upstream::{Upstream, upstream};
 use crate::firmware::{self, Part, Parts, Pick};
 use crate::image::extents::Extents;
 use crate::image::layout::{PartitionType, Role, Scheme};
+use crate::oot;
 use crate::plan::part;
 use crate::source::Wanted;
 use crate::units::Bytes;
@@ -171,7 +172,10 @@ impl Track for Rpi {
                 defconfig: "bcm2711_defconfig",
                 fragments: &["container.fragment", "rpi-overrides.fragment"],
             },
-            KernelBase { defconfig: "defconfig", fragments: &["container.fragment", "rpi-mainline.fragment"] },
+            KernelBase {
+                defconfig: "defconfig",
+                fragments: &["container.fragment", "rpi-mainline.fragment"],
+            },
         ]
     }
 
@@ -184,7 +188,8 @@ impl Track for Rpi {
             }
         };
         let others = [kernel.wanted(part::KERNEL), PARTS[part::BUSYBOX].wanted(part::BUSYBOX)];
-        Ok(others.into_iter().chain(firmware).collect())
+        let headers = oot::headers_of(kernel).map(|headers| headers.wanted(part::HEADERS));
+        Ok(others.into_iter().chain(firmware).chain(headers).collect())
     }
 
     fn members(&self, choices: &Choices) -> Vec<Pick> {
@@ -194,6 +199,10 @@ impl Track for Rpi {
         };
         let others = [part::KERNEL, part::BUSYBOX].into_iter().flat_map(|name| PARTS[name].picks(name));
         others.chain(firmware).collect()
+    }
+
+    fn wants_vcio(&self) -> bool {
+        true
     }
 
     fn cmdline(&self) -> &'static str {

@@ -4,10 +4,6 @@ use super::Options;
 use crate::board::{self, Board};
 use crate::source::version;
 
-/// Said of every kernel that is not the vendor's (Linux, `drivers/firmware/raspberrypi.c`).
-const TRYBOOT: &str = "kernels of Debian and of mainline cannot arm tryboot by themselves: an update agent needs \
-                       `/dev/vcio` on the device, or can only commit, not try";
-
 /// The notes for an image, with a kernel of this version if it is known. What is the same for several
 /// boards is said once.
 pub(super) fn planned(options: &Options, kernel: Option<&str>) -> Vec<String> {
@@ -22,8 +18,7 @@ pub(super) fn planned(options: &Options, kernel: Option<&str>) -> Vec<String> {
             None => notes.push((note, vec![&board.name])),
         }
     }
-    let notes = notes.into_iter().map(|(note, names)| format!("{}: {note}", names.join(", ")));
-    [TRYBOOT.to_owned()].into_iter().chain(notes).collect()
+    notes.into_iter().map(|(note, names)| format!("{}: {note}", names.join(", "))).collect()
 }
 
 fn about(board: &Board, kernel: Option<&str>) -> Vec<String> {
@@ -48,13 +43,13 @@ mod tests {
     #[test]
     fn boards_that_a_kernel_is_too_old_for_are_named_once() {
         let old = notes(&["rpi5", "cm5", "rpi400"], Some("6.12.107-1"));
-        assert_eq!(old.len(), 2);
-        assert!(old[1].starts_with("rpi5, cm5: kernels before 7.2 may have no Ethernet"), "{old:?}");
-        assert_eq!(notes(&["rpi5"], Some("7.3.4-1~bpo13+1")), [TRYBOOT]);
+        assert_eq!(old.len(), 1);
+        assert!(old[0].starts_with("rpi5, cm5: kernels before 7.2 may have no Ethernet"), "{old:?}");
+        assert!(notes(&["rpi5"], Some("7.3.4-1~bpo13+1")).is_empty());
     }
 
     #[test]
     fn before_a_kernel_is_known_both_are_possible() {
-        assert_eq!(notes(&["rpi5"], None).len(), 2);
+        assert_eq!(notes(&["rpi5"], None).len(), 1);
     }
 }
