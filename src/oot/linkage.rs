@@ -1,5 +1,5 @@
 //! What connects a module with its kernel, as far as the kernel's `scripts/mod/modpost.c` has to do
-//! with it where symbols have no versions.
+//! with it where it exports nothing.
 //!
 //! ```text
 //!   Module.symvers     checksum <tab> symbol <tab> vmlinux or path of a module <tab> kind <tab> ...
@@ -10,13 +10,16 @@ use std::collections::{BTreeMap, BTreeSet};
 
 /// Defined together with `struct module`, and so by [`text`].
 const ITSELF: &str = "__this_module";
+/// Stands for the layout of `struct module`, where symbols have checksums.
+const LAYOUT: &str = "module_layout";
 /// The owner of what is part of the kernel.
 const KERNEL: &str = "vmlinux";
 
 /// What a kernel and its modules have for others.
 #[derive(Debug, Default, PartialEq, Eq)]
 pub(super) struct Exports {
-    owners: BTreeMap<String, String>,
+    /// Owner and checksum of each symbol.
+    symbols: BTreeMap<String, (String, String)>,
     /// Whether headers ask each module for what is a file of its own in newer kernels.
     pub(super) needs_common: bool,
 }
@@ -31,11 +34,11 @@ pub(super) struct Object {
 impl Exports {
     pub(super) fn parse(symvers: &str, needs_common: bool) -> Self {
         let row = |line: &str| {
-            let mut fields = line.split('\t').skip(1);
-            let (symbol, owner) = (fields.next()?, fields.next()?);
-            Some((symbol.to_owned(), owner.rsplit('/').next()?.to_owned()))
+            let mut fields = line.split('\t');
+            let (checksum, symbol, owner) = (fields.next()?, fields.next()?, fields.next()?);
+            Some((symbol.to_owned(), (owner.rsplit('/').next()?.to_owned(), checksum.to_owned())))
         };
-        Exports { owners: symvers.lines().filter_map(row).collect(), needs_common }
+        Exports { symbols: symvers.lines().filter_map(row).collect(), needs_common }
     }
 }
 
@@ -59,12 +62,9 @@ impl Object {
 pub(super) fn text(object: &Object, exports: &Exports) -> Result<String, String> {
     let mut depends = BTreeSet::new();
     for symbol in object.needs.iter().filter(|symbol| *symbol != ITSELF) {
-        match exports.owners.get(symbol).map(String::as_str) {
-            None => return Err(symbol.clone()),
-            Some(KERNEL) => {}
-            Some(module) => {
-                depends.insert(module);
-            }
+        let (owner, _) = exports.symbols.get(symbol).ok_or_else(|| symbol.clone())?;
+        if owner != KERNEL {
+            depends.insert(owner.as_str());
         }
     }
     let depends: Vec<&str> = depends.into_iter().collect();
@@ -76,10 +76,29 @@ pub(super) fn text(object: &Object, exports: &Exports) -> Result<String, String>
     for (function, field) in [("init_module", INIT), ("cleanup_module", EXIT)] {
         text.push_str(if object.defines.contains(function) { field } else { "" });
     }
-    text.push_str("\t.arch = MODULE_ARCH_INIT,\n};\n\n");
+    text.push_str("\t.arch = MODULE_ARCH_INIT,\n};\n");
+    text.push_str(&versions(object, exports));
     text.push_str(&format!("MODULE_INFO(depends, \"{}\");\n", depends.join(",")));
     Ok(text)
 }
+
+/// The checksums of all symbols that a module uses, which kernels with `CONFIG_MODVERSIONS` compare with
+/// their own.
+fn versions(object: &Object, exports: &Exports) -> String {
+    let used = object.needs.iter().map(String::as_str).chain([LAYOUT]);
+    let row = |symbol| {
+        let (_, checksum) = exports.symbols.get(symbol)?;
+        Some(format!("\t{{ {checksum}, \"{symbol}\" }},\n"))
+    };
+    let rows: String = used.filter_map(row).collect();
+    format!("{VERSIONS}{rows}}};\n#endif\n\n")
+}
+
+const VERSIONS: &str = "
+#ifdef CONFIG_MODVERSIONS
+static const struct modversion_info ____versions[]
+__used __section(\"__versions\") = {
+";
 
 const HEAD: &str = "\
 #include <linux/module.h>
@@ -114,7 +133,7 @@ const EXIT: &str = "#ifdef CONFIG_MODULE_UNLOAD\n\t.exit = cleanup_module,\n#end
 mod tests {
     use super::*;
 
-    const SYMVERS: &str = "0x00000000\tmisc_register\tvmlinux\tEXPORT_SYMBOL\t\n\
+    const SYMVERS: &str = "0x1234abcd\tmisc_register\tvmlinux\tEXPORT_SYMBOL\t\n\
                            0x00000000\trpi_firmware_get\tdrivers/firmware/raspberrypi\tEXPORT_SYMBOL_GPL\t\n";
 
     #[test]
@@ -125,6 +144,7 @@ mod tests {
         assert!(text.ends_with("MODULE_INFO(depends, \"raspberrypi\");\n"), "{text}");
         assert!(text.contains(".init = init_module") && !text.contains("cleanup_module"), "{text}");
         assert!(!text.contains("VERMAGIC_STRING"), "{text}");
+        assert!(text.contains("\t{ 0x1234abcd, \"misc_register\" },\n"), "{text}");
     }
 
     #[test]

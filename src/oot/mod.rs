@@ -10,7 +10,7 @@
 //! ```
 //!
 //! Of the header packages, only text is used: their programs are for one machine and one C library,
-//! and what they do for a module without versions of symbols is little. So packages of the device's
+//! and what they do for a module that exports nothing is little. So packages of the device's
 //! architecture serve every machine, and the same compiler makes the same bytes on all of them.
 
 mod headers;
@@ -69,14 +69,6 @@ pub enum OotError {
         "the header packages have no `{0}`\n\nhint: name the package `linux-headers-...` that belongs to the kernel"
     )]
     NoHeaders(String),
-    /// The kernel checks versions of symbols, which only its own programs can compute.
-    #[error(
-        "kernel `{release}` has versions of symbols (CONFIG_MODVERSIONS), which modules cannot be given here"
-    )]
-    Versions {
-        /// Release of the kernel.
-        release: String,
-    },
     /// The kernel lacks something that the module calls.
     #[error("kernel `{release}` has no `{symbol}`, which module `{module}` needs")]
     Symbol {
