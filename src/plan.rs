@@ -180,9 +180,6 @@ pub enum PlanError {
         /// A way out.
         hint: String,
     },
-    /// Boards are named on a track that has none.
-    #[error("track `{0}` has no boards to choose from\n\nhint: leave `--board` and `image.boards` out")]
-    NoBoards(&'static str),
     /// Something is chosen about the track that cannot be.
     #[error(transparent)]
     Track(#[from] TrackError),
@@ -225,7 +222,7 @@ pub fn load(request: &Request) -> Result<Plan, PlanError> {
     config.rpi.upstream = config.rpi.upstream.or(from_environment);
     let mut plan = decide(config, track)?;
     check_command_line(&plan)?;
-    check_boards(&plan)?;
+    track.check(&plan.loader.choices)?;
     plan.sources.resolve_paths(project);
     Ok(Plan { project: project.to_owned(), has_file, source_date_epoch, ..plan })
 }
@@ -233,14 +230,6 @@ pub fn load(request: &Request) -> Result<Plan, PlanError> {
 fn check_command_line(plan: &Plan) -> Result<(), PlanError> {
     let (length, most) = (plan.kernel.cmdline.len(), plan.track.cmdline_limit());
     if length > most { Err(PlanError::CommandLine { length, most }) } else { Ok(()) }
-}
-
-fn check_boards(plan: &Plan) -> Result<(), PlanError> {
-    let rpi = &plan.loader.choices.rpi;
-    if plan.track.name() != rpi::Rpi.name() {
-        return if rpi.boards.is_empty() { Ok(()) } else { Err(PlanError::NoBoards(plan.track.name())) };
-    }
-    rpi.check().map_err(|error| PlanError::Track(error.into()))
 }
 
 /// The track with this name.

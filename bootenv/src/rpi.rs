@@ -37,6 +37,10 @@ pub const INITRAMFS: &str = "initramfs8";
 pub const OVERLAYS: &str = "overlays";
 /// The second stage of Raspberry Pi 4: its presence makes a partition bootable there.
 pub const START: &str = "start4.elf";
+/// What goes with [`START`], of the same build.
+pub const FIXUP: &str = "fixup4.dat";
+/// What is read in the place of [`CONFIG`] in a trial of the same partition, without `tryboot_a_b`.
+pub const TRYBOOT: &str = "tryboot.txt";
 
 /// Number of the control partition, which is read first and boots by itself when all else fails.
 pub const CONTROL_PARTITION: u32 = 1;

@@ -2,7 +2,7 @@
 
 use std::cell::OnceCell;
 
-use bootenv::rpi::{CONFIG, START};
+use bootenv::rpi::{CONFIG, FIXUP, START};
 
 use super::scene::{Partition, Scene};
 use super::systems;
@@ -14,7 +14,6 @@ use crate::videocore::{self, Firmware};
 /// Largest firmware file, in bytes; the debugging one has 5 MiB.
 const LARGEST: u32 = 16 << 20;
 /// Relocations for `start4.elf`, of the same build.
-const FIXUP: &str = "fixup4.dat";
 const ELF: &[u8] = b"\x7fELF";
 /// Files that rewrite or replace the EEPROM.
 const UPDATES: [&str; 4] = ["recovery.bin", "pieeprom.upd", "pieeprom.bin", "vl805.bin"];

@@ -14,7 +14,7 @@ pub const LARGEST: usize = 512;
 const KEYS: &[&str] = &["boot_partition", "tryboot_a_b"];
 
 /// Its name, for problems.
-const NAME: &str = "autoboot.txt";
+const NAME: &str = bootenv::rpi::AUTOBOOT;
 
 /// What it says.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]

@@ -74,7 +74,7 @@ impl fmt::Display for Problem {
 
 /// What is wrong with a config.txt, in the order of its lines.
 pub fn problems(bytes: &[u8]) -> Vec<Problem> {
-    problems_in("config.txt", bytes, Place::Config)
+    problems_in(bootenv::rpi::CONFIG, bytes, Place::Config)
 }
 
 /// What is wrong with a text of this language that has another name, or is included by another.

@@ -84,7 +84,7 @@ impl Settings {
 
     /// The file with the kernel command line.
     pub fn cmdline(&self) -> &str {
-        self.name("cmdline").unwrap_or("cmdline.txt")
+        self.name("cmdline").unwrap_or(bootenv::rpi::CMDLINE)
     }
 
     /// The device tree, when it is named. An empty name means that none is to be loaded.

@@ -93,6 +93,9 @@ pub enum TrackError {
         "`{0}` of the project stands in the way of the track's own files\n\nhint: rename it, or leave it out"
     )]
     Taken(TreePath),
+    /// Boards are named on a track that has none.
+    #[error("track `{0}` has no boards to choose from\n\nhint: leave `--board` and `image.boards` out")]
+    NoBoards(&'static str),
     /// A Raspberry Pi image cannot be dressed.
     #[error(transparent)]
     Rpi(#[from] rpi::RpiError),
@@ -108,6 +111,14 @@ pub trait Track: Sync {
 
     /// The partitions, in order.
     fn partitions(&self) -> &'static [Partition];
+
+    /// Checks what the project chooses, before anything is fetched. Without more, a track has no boards.
+    ///
+    /// # Errors
+    /// When something is chosen that the track does not have.
+    fn check(&self, choices: &Choices) -> Result<(), TrackError> {
+        if choices.rpi.boards.is_empty() { Ok(()) } else { Err(TrackError::NoBoards(self.name())) }
+    }
 
     /// Where the kernel comes from unless the project says otherwise.
     fn kernel(&self) -> Part;

@@ -5,6 +5,8 @@
 //!   Pi 5   FAT? config.txt             boot.img?   device tree for the chip
 //! ```
 
+use bootenv::rpi;
+
 use super::load::Names;
 use super::media::{Media, Part};
 use super::{Model, release};
@@ -97,7 +99,7 @@ impl Model<'_> {
     }
 
     fn attempt_ramdisk(&mut self, part: &Part, config: &str) -> Attempt {
-        let image = if config == "tryboot.txt" { "tryboot.img" } else { "boot.img" };
+        let image = if config == rpi::TRYBOOT { "tryboot.img" } else { "boot.img" };
         if part.has(image) {
             self.say(
                 "ramdisk",
@@ -119,7 +121,7 @@ impl Model<'_> {
             return Attempt::Fails;
         }
         let Some(size) = part.size(&start) else { return self.no_firmware(&part, &start) };
-        if start != "start4.elf" {
+        if start != rpi::START {
             self.say("start-file", format!("config.txt asks for {start} and {fixup}"));
         }
         self.say("bootable-2711", format!("starts {start} of partition {}, {size} bytes", part.number));

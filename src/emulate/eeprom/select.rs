@@ -1,5 +1,7 @@
 //! Which partition a board wants, and which it takes.
 
+use bootenv::rpi;
+
 use super::attempt::{Attempt, Started};
 use super::media::{Media, Part};
 use super::{Model, release};
@@ -41,7 +43,7 @@ impl Model<'_> {
         }
         let autoboot = self.autoboot(media);
         let partition = self.wanted(autoboot)?;
-        let config = if self.tryboot && !autoboot.tryboot_a_b { "tryboot.txt" } else { "config.txt" };
+        let config = if self.tryboot && !autoboot.tryboot_a_b { rpi::TRYBOOT } else { rpi::CONFIG };
         if self.tryboot {
             let flag = u8::from(autoboot.tryboot_a_b);
             self.say("tryboot-a-b", format!("reads {config} in this trial, since tryboot_a_b is {flag}"));
@@ -63,7 +65,7 @@ impl Model<'_> {
             }
         };
         self.doubt(&part);
-        let bytes = match part.read("autoboot.txt", LARGEST_AUTOBOOT) {
+        let bytes = match part.read(rpi::AUTOBOOT, LARGEST_AUTOBOOT) {
             Ok(bytes) => bytes,
             Err(reason) => {
                 self.say("first-fat", format!("finds no autoboot.txt in partition {number}: {reason}"));

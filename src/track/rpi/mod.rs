@@ -57,7 +57,7 @@ const PACKAGED_LICENCE: &str = "LICENCE.raspi-firmware";
 const UPSTREAM_LICENCE: &str = "LICENCE.broadcom";
 
 /// Files of the firmware in every slot, as all boards together need them.
-const FIRMWARE_FILES: [&str; 2] = [rpi::START, "fixup4.dat"];
+const FIRMWARE_FILES: [&str; 2] = [rpi::START, rpi::FIXUP];
 
 /// Oldest build of the firmware that is taken: the first that knows `[boot_partition=N]`
 /// (raspberrypi/firmware issue 1940).
@@ -159,6 +159,10 @@ impl Track for Rpi {
 
     fn partitions(&self) -> &'static [Partition] {
         &PARTITIONS
+    }
+
+    fn check(&self, choices: &Choices) -> Result<(), TrackError> {
+        Ok(choices.rpi.check()?)
     }
 
     fn kernel(&self) -> Part {
