@@ -24,7 +24,7 @@ const LAYERS: &[&[&str]] = &[
         "videocore",
         "volume",
     ],
-    &["source", "firmware", "lock", "store", "substrate", "oot"],
+    &["source", "firmware", "lock", "store", "substrate", "oot", "kbuild", "ksource"],
     &["config", "plan", "track"],
     &["configure", "fetch", "kernel", "disk", "manifest", "emulate", "inspect", "check"],
     &["addons", "ingredients"],
