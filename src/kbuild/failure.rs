@@ -165,8 +165,7 @@ fn step(lines: &[&str], stops: &[Stop<'_>], shown: &[String]) -> Option<String> 
         return None; // It names what it lacks itself.
     }
     let target = stops.iter().find(is_about).or(stops.first())?.target;
-    let steps = lines.iter().filter_map(|line| Step::parse(line));
-    let found = steps.filter(|step| step.file == target).last();
+    let found = lines.iter().rev().filter_map(|line| Step::parse(line)).find(|step| step.file == target);
     Some(found.map_or(cut(target), |step| format!("{} {}", step.kind, cut(step.file))))
 }
 
@@ -175,7 +174,7 @@ fn hint(shown: &[String], ends: &[&str]) -> Option<String> {
     if said("No space left on device") {
         return Some("the disk is full: make room, and run this again; what is compiled stays".to_owned());
     }
-    let killed = said("Killed") || ends.iter().any(|end| *end == "Killed");
+    let killed = said("Killed") || ends.contains(&"Killed");
     if killed {
         return Some(
             "a program was killed, as the system does when memory runs out: try fewer jobs".to_owned(),

@@ -6,6 +6,7 @@
 //! What is built depends on these three, on patches, on modules from outside the tree and on the key that
 //! signs modules; not on who builds, where, when, with how many jobs, or through which launcher.
 
+pub mod estimate;
 pub mod failure;
 pub mod host;
 pub mod launcher;
