@@ -24,13 +24,14 @@ const LEAD: usize = 5;
 const WIDTH: usize = 240;
 
 /// Words that only lines have that say what is wrong.
-const ERRORS: [&str; 16] = [
+const ERRORS: [&str; 17] = [
     ": error:",
     ": fatal error:",
     "fatal error: Killed signal terminated",
     "internal compiler error",
     "undefined reference to",
     ": Error: ",
+    ": Fatal error: ",
     "ERROR: ",
     "FATAL ERROR",
     "No rule to make target",

@@ -34,3 +34,17 @@ fn a_build_ends_when_who_started_it_is_killed() {
     let made = fs::read_dir(out.join("many")).unwrap().count();
     assert!(made < 10, "{made} were made");
 }
+
+#[test]
+fn a_compiler_that_is_killed_and_a_full_disk_get_hints_of_their_own() {
+    let room = Room::new();
+    let told = room.run("out", "killed").told();
+    assert!(told.starts_with("error: `make killed` failed at `CC killed`\n"), "{told}");
+    assert!(
+        told.contains("\n\nhint: a program was killed, as the system does when memory runs out"),
+        "{told}"
+    );
+    let told = room.run("out", "full").told();
+    assert!(told.contains("No space left on device\n"), "{told}");
+    assert!(told.contains("\n\nhint: the disk is full"), "{told}");
+}
