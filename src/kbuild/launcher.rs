@@ -206,8 +206,7 @@ impl Watcher {
             Launcher::Distcc => &[("DISTCC_LOG", ""), ("DISTCC_VERBOSE", "0")],
             Launcher::Icecc => &[("ICECC_LOGFILE", ""), ("ICECC_DEBUG", "info")],
         };
-        let dir = log.parent().filter(|dir| !dir.as_os_str().is_empty()).unwrap_or(Path::new("."));
-        let file = tempfile::Builder::new().prefix(".launcher-").tempfile_in(std::path::absolute(dir)?)?;
+        let file = beside(log)?;
         environment.retain(|(name, _)| settings.iter().all(|(set, _)| name != set));
         for (name, value) in settings {
             let value = if value.is_empty() { file.path().into() } else { OsString::from(value) };
@@ -231,6 +230,17 @@ impl Watcher {
             }
         }
     }
+}
+
+/// An empty file beside a log, whose name says whose it is. One that a killed build has left is replaced.
+fn beside(log: &Path) -> io::Result<tempfile::NamedTempFile> {
+    let log = std::path::absolute(log)?;
+    let mut name = log.file_name().unwrap_or_default().to_owned();
+    name.push(".launcher");
+    let dir = log.parent().unwrap_or(&log);
+    // Mostly there is none.
+    let _ = fs::remove_file(dir.join(&name));
+    tempfile::Builder::new().prefix(&name).rand_bytes(0).tempfile_in(dir)
 }
 
 /// What sccache's server has counted so far; nothing when it does not say.

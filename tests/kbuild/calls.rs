@@ -2,7 +2,10 @@
 
 use std::fs;
 
-use super::driver::Room;
+use factory::kbuild::{Make, Toolchain, Watch, Wish};
+
+use super::driver::{self, Room};
+use super::support::tools;
 
 #[test]
 fn steps_are_counted_and_everything_is_logged() {
@@ -71,6 +74,23 @@ fn nothing_of_the_users_shell_reaches_the_compiler() {
 }
 
 #[test]
+fn debug_information_names_no_directory_of_this_machine() {
+    let room = Room::new();
+    let toolchain = Toolchain::find(&Wish::default()).unwrap();
+    let object = |place: &str, maps: bool| {
+        let (source, out) = (room.dir(place).join("source"), room.dir(&format!("{place}/out")));
+        tools::run("cp", ["-rT".as_ref(), driver::source().as_os_str(), source.as_os_str()]);
+        let make = Make::new(&source, &out, &toolchain).with("DEBUG", "-g -U__FILE__ -D__FILE__=0");
+        let log = room.path("log");
+        let watch = Watch { jobs: 1, label: "toy".to_owned(), log, expected: Some(5) };
+        make.with_debug_info(maps).watch(&["Image"], &watch).unwrap();
+        fs::read(out.join("kernel/fork.o")).unwrap()
+    };
+    assert!(object("here", true) == object("there/and/there", true));
+    assert!(object("one", false) != object("two", false));
+}
+
+#[test]
 fn programs_that_are_missing_are_told_with_their_packages() {
     let room = Room::new();
     let empty = room.dir("empty");
@@ -80,6 +100,8 @@ fn programs_that_are_missing_are_told_with_their_packages() {
         told.starts_with(&format!("error: {compiler} is not installed\n\nhint: on Debian, `apt-get")),
         "{told}"
     );
+    let told = room.run("out", "Image").env("PATH", &empty).env("LLVM", "1").told();
+    assert_eq!(told, "error: `clang` is not installed\n\nhint: on Debian, `apt-get install clang`");
     for launcher in ["ccache", "sccache", "distcc", "icecc"] {
         let told = room.run("out", "Image").env("PATH", &empty).env("FACTORY_LAUNCHER", launcher).told();
         let expected =

@@ -7,3 +7,5 @@ mod calls;
 mod driver;
 mod ends;
 mod launchers;
+#[path = "../support/mod.rs"]
+mod support;
