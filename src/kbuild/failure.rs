@@ -69,7 +69,8 @@ impl Failure {
         let stops: Vec<Stop<'_>> =
             lines.iter().enumerate().filter_map(|(at, line)| Stop::parse(at, line)).collect();
         let mut shown = block(&lines, stops.first().map_or(lines.len(), |stop| stop.at));
-        if let Some(trouble) = trouble.filter(|_| !shown.iter().any(|line| is_error(line))) {
+        let is_silent = !shown.iter().any(|line| is_error(line));
+        if let Some(trouble) = trouble.filter(|_| is_silent && stops.iter().any(Stop::is_of_farm)) {
             shown = vec![trouble];
         }
         let step = step(&lines, &stops, &shown);
@@ -112,6 +113,12 @@ impl<'a> Stop<'a> {
         let (place, end) = line.split_once(": *** [")?.1.rsplit_once("] ")?;
         let target = place.rsplit_once(": ").map_or(place, |(_, target)| target);
         line.starts_with("make").then_some(Stop { at, target, end })
+    }
+
+    /// Whether it ended with a code that distcc has for its own troubles; compilers have no such codes.
+    fn is_of_farm(&self) -> bool {
+        let code = self.end.strip_prefix("Error ").and_then(|code| code.parse().ok());
+        code.is_some_and(|code: u32| (100..=119).contains(&code))
     }
 }
 
@@ -330,9 +337,13 @@ hint: on Debian, `apt-get install libssl-dev`"
     fn a_farm_that_is_down_is_named() {
         let log = "  CC      x/y.o\nmake[2]: *** [scripts/Makefile.build:229: x/y.o] Error 116\n";
         let trouble = "nonblocking connect to 10.0.0.9:3632 failed: Connection refused".to_owned();
-        let failure = Failure::find(log.lines(), ExitStatus::from_raw(2 << 8), Some(trouble.clone()));
+        let mut failure = Failure::find(log.lines(), ExitStatus::from_raw(2 << 8), Some(trouble.clone()));
         assert_eq!((failure.step.as_deref(), &failure.lines), (Some("CC x/y.o"), &vec![trouble]));
         assert!(failure.hint.unwrap().starts_with("the host `10.0.0.9:3632` of the farm does not answer"));
+        // Fallen back for some file, then failed at another.
+        let log = "  GEN     x\nthe generator broke\nmake: *** [Makefile:5: x] Error 1\n";
+        let failure = Failure::find(log.lines(), ExitStatus::from_raw(2 << 8), failure.lines.pop());
+        assert_eq!(failure.lines, ["the generator broke"]);
     }
 
     proptest! {
