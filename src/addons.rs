@@ -127,8 +127,8 @@ pub fn tree<E: From<UnpackError> + From<TarLayerError>>(
     packages: &[Part],
 ) -> Result<FileTree, E> {
     let mut tree = FileTree::new();
-    for (part, unpacked) in packages.iter().zip(unpack::debs(store, packages, JOBS)?) {
-        tree.graft(&TreePath::root(), &tar::read(&unpacked.data.path, &part.pin.name)?);
+    for (part, files) in packages.iter().zip(unpack::files(store, packages, JOBS)?) {
+        tree.graft(&TreePath::root(), &tar::read(&files.path, &part.pin.name)?);
     }
     Ok(tree)
 }
