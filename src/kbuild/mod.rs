@@ -6,11 +6,16 @@
 //! What is built depends on these three, on patches, on modules from outside the tree and on the key that
 //! signs modules; not on who builds, where, when, with how many jobs, or through which launcher.
 
+pub mod failure;
+pub mod host;
+pub mod launcher;
 pub mod make;
+mod progress;
 pub mod toolchain;
 
-pub use make::Make;
-pub use toolchain::{Launcher, Toolchain, Wish};
+pub use launcher::{Launcher, LauncherStats};
+pub use make::{Make, MakeError, Tally, Watch};
+pub use toolchain::{Toolchain, Wish, WishError};
 
 /// Architecture of all kernels here, as the kernel's makefiles call it.
 pub const ARCH: &str = "arm64";
