@@ -8,7 +8,7 @@ use crate::fetch::unpack::{self, UnpackError};
 use crate::fetch::{Part, Parts};
 use crate::kernel::{self, KernelError};
 use crate::lock::{Location, Pin};
-use crate::oot::{self, OotError, RPI_VCIO, Toolchain};
+use crate::oot::{self, OotError, Source, Toolchain};
 use crate::plan::{Plan, part};
 use crate::store::{Store, StoreError, StoredFile};
 use crate::substrate::rootfs::tar::{self, TarLayerError};
@@ -43,7 +43,7 @@ pub struct Addons {
 #[derive(Clone, Debug)]
 pub struct Addon {
     /// Name of the module.
-    pub name: &'static str,
+    pub name: String,
     /// The module, not packed.
     pub file: StoredFile,
 }
@@ -95,8 +95,9 @@ pub fn obtain(plan: &Plan, store: &Store, parts: &Parts) -> Result<Addons, Addon
         found => found?,
     };
     let tree = || tree::<AddonsError>(store, headers);
-    let file = oot::build(store, &digests(headers), tree, RPI_VCIO, &toolchain)?;
-    Ok(Addons { modules: vec![Addon { name: RPI_VCIO.name, file }], notes: Vec::new() })
+    let source = Source::rpi_vcio();
+    let file = oot::build(store, &digests(headers), tree, &source, &toolchain)?;
+    Ok(Addons { modules: vec![Addon { name: source.name, file }], notes: Vec::new() })
 }
 
 impl Addons {
@@ -108,7 +109,7 @@ impl Addons {
     pub fn pins(&self) -> Vec<Pin> {
         let pin = |addon: &Addon| Pin {
             wanted: format!("module.{}", addon.name),
-            name: addon.name.to_owned(),
+            name: addon.name.clone(),
             version: None,
             location: Location::Path { path: format!("{}.ko", addon.name) },
             size: addon.file.size,

@@ -176,7 +176,7 @@ impl Kitchen<'_> {
         let mut kernel = kernel::modules(self.store, &addons::digests(packages), &tree)?;
         for addon in &self.addons.modules {
             let bytes = std::fs::read(&addon.file.path).map_err(IngredientsError::Addon)?;
-            kernel.add(addon.name, bytes)?;
+            kernel.add(&addon.name, bytes)?;
         }
         let payload = self.parts.one(part::PAYLOAD);
         let payload = payload.map(|part| dir::read(&part.path, Owner::Root)).transpose()?;
@@ -195,7 +195,7 @@ impl Kitchen<'_> {
         modules.extend(
             substrate.modules.iter().map(|name| Wanted::new(name, "factory.toml  substrate.modules")),
         );
-        modules.extend(self.addons.modules.iter().map(|addon| Wanted::new(addon.name, addon.name)));
+        modules.extend(self.addons.modules.iter().map(|addon| Wanted::new(&addon.name, &addon.name)));
         Spec {
             settings: self.settings(),
             modules,

@@ -13,7 +13,7 @@ use std::os::unix::fs::{OpenOptionsExt as _, PermissionsExt as _, symlink};
 use std::path::{Path, PathBuf};
 
 use super::linkage::Exports;
-use super::{OotError, sources};
+use super::{OotError, make_parent, sources, write};
 use crate::firmware::Part;
 use crate::substrate::content::Stream;
 use crate::tree::{FileTree, Kind, Node, TreePath};
@@ -163,10 +163,6 @@ fn entry(to: &Path, node: &Node, is_link: bool) -> Result<(), OotError> {
     }
 }
 
-fn make_parent(path: &Path) -> Result<(), OotError> {
-    path.parent().map_or(Ok(()), |parent| fs::create_dir_all(parent).map_err(OotError::on(parent)))
-}
-
 fn do_nothing(program: &Path) -> Result<(), OotError> {
     write(program, DO_NOTHING.as_bytes())?;
     fs::set_permissions(program, fs::Permissions::from_mode(0o755)).map_err(OotError::on(program))
@@ -174,12 +170,6 @@ fn do_nothing(program: &Path) -> Result<(), OotError> {
 
 fn read(path: &Path) -> Result<String, OotError> {
     fs::read_to_string(path).map_err(OotError::on(path))
-}
-
-/// Writes a file, with the directories that it lies in.
-pub(super) fn write(path: &Path, text: &[u8]) -> Result<(), OotError> {
-    make_parent(path)?;
-    fs::write(path, text).map_err(OotError::on(path))
 }
 
 #[cfg(test)]

@@ -15,6 +15,7 @@
 
 mod headers;
 mod linkage;
+mod source;
 mod toolchain;
 
 use std::ffi::OsString;
@@ -30,37 +31,23 @@ use crate::tree::{FileTree, TreePath};
 use headers::Headers;
 pub use headers::part as headers_of;
 use linkage::Object;
+pub use source::{Source, SourceError};
 pub use toolchain::Toolchain;
 
 /// To be raised when the same inputs lead to another module.
 const GENERATION: &str = "1";
 
-/// The source of a module of one `.c` file.
-#[derive(Clone, Copy, Debug)]
-pub struct Source {
-    /// Name of the module: that of the `.c` file and of the `.ko` file.
-    pub name: &'static str,
-    /// The files by name; one is `Kbuild`.
-    pub files: &'static [(&'static str, &'static str)],
-}
-
-/// `/dev/vcio`, which kernels of Debian and of mainline lack.
-pub const RPI_VCIO: Source = Source {
-    name: "rpi-vcio",
-    files: &[
-        ("Kbuild", include_str!("../../modules/rpi-vcio/Kbuild")),
-        ("rpi-vcio.c", include_str!("../../modules/rpi-vcio/rpi-vcio.c")),
-    ],
-};
-
 /// Why a module cannot be built.
 #[derive(Debug, thiserror::Error)]
 pub enum OotError {
+    /// A directory is no source of modules.
+    #[error(transparent)]
+    Source(#[from] SourceError),
     /// A program is missing, or failed.
     #[error("building the kernel module `{module}`")]
     Tool {
         /// Name of the module.
-        module: &'static str,
+        module: String,
         /// What happened.
         source: ToolError,
     },
@@ -75,7 +62,7 @@ pub enum OotError {
         /// Release of the kernel.
         release: String,
         /// Name of the module.
-        module: &'static str,
+        module: String,
         /// The function or variable.
         symbol: String,
     },
@@ -109,7 +96,7 @@ pub fn build<E: From<OotError> + From<StoreError>>(
     store: &Store,
     packages: &[Sha256],
     tree: impl FnOnce() -> Result<FileTree, E>,
-    source: Source,
+    source: &Source,
     toolchain: &Toolchain,
 ) -> Result<StoredFile, E> {
     let name = format!("{}.ko", source.name);
@@ -122,12 +109,13 @@ pub fn build<E: From<OotError> + From<StoreError>>(
 }
 
 /// Covers all that the bytes of a module depend on.
-fn key(packages: &[Sha256], source: Source, toolchain: &Toolchain) -> Sha256 {
+fn key(packages: &[Sha256], source: &Source, toolchain: &Toolchain) -> Sha256 {
     let packages: Vec<String> = packages.iter().map(Sha256::to_string).collect();
-    Sha256::of(format!("module\0{GENERATION}\0{packages:?}\0{source:?}\0{toolchain}").as_bytes())
+    let text = format!("module\0{GENERATION}\0{packages:?}\0{}\0{toolchain}", source.digest());
+    Sha256::of(text.as_bytes())
 }
 
-fn compile(tree: &FileTree, source: Source) -> Result<Vec<u8>, OotError> {
+fn compile(tree: &FileTree, source: &Source) -> Result<Vec<u8>, OotError> {
     let scratch = tempfile::tempdir().map_err(OotError::on(&std::env::temp_dir()))?;
     let bar = progress::spinner(format!("building the kernel module {}", source.name));
     let workshop = Workshop::open(tree, source, scratch.path())?;
@@ -135,7 +123,7 @@ fn compile(tree: &FileTree, source: Source) -> Result<Vec<u8>, OotError> {
     let exports = workshop.headers.exports()?;
     let text = linkage::text(&object, &exports).map_err(|symbol| OotError::Symbol {
         release: workshop.headers.release.clone(),
-        module: source.name,
+        module: source.name.clone(),
         symbol,
     })?;
     let module = workshop.link(&text);
@@ -144,20 +132,18 @@ fn compile(tree: &FileTree, source: Source) -> Result<Vec<u8>, OotError> {
 }
 
 /// A directory with headers and source.
-struct Workshop {
-    source: Source,
+struct Workshop<'a> {
+    source: &'a Source,
     headers: Headers,
     /// Where the source lies.
     dir: PathBuf,
 }
 
-impl Workshop {
-    fn open(tree: &FileTree, source: Source, scratch: &Path) -> Result<Self, OotError> {
+impl<'a> Workshop<'a> {
+    fn open(tree: &FileTree, source: &'a Source, scratch: &Path) -> Result<Self, OotError> {
         let headers = Headers::lay_out(tree, &scratch.join("headers"))?;
         let dir = scratch.join("module");
-        for (name, text) in source.files {
-            headers::write(&dir.join(name), text.as_bytes())?;
-        }
+        source.write_to(&dir)?;
         Ok(Workshop { source, headers, dir })
     }
 
@@ -174,7 +160,7 @@ impl Workshop {
 
     /// Links the module with what `text` says of it.
     fn link(&self, text: &str) -> Result<Vec<u8>, OotError> {
-        headers::write(&self.file("mod.c"), text.as_bytes())?;
+        write(&self.file("mod.c"), text.as_bytes())?;
         self.make("modules")?;
         let module = self.file("ko");
         fs::read(&module).map_err(OotError::on(&module))
@@ -196,8 +182,18 @@ impl Workshop {
     }
 
     fn failed(&self, source: ToolError) -> OotError {
-        OotError::Tool { module: self.source.name, source }
+        OotError::Tool { module: self.source.name.clone(), source }
     }
+}
+
+/// Writes a file, with the directories that it lies in.
+fn write(path: &Path, text: &[u8]) -> Result<(), OotError> {
+    make_parent(path)?;
+    fs::write(path, text).map_err(OotError::on(path))
+}
+
+fn make_parent(path: &Path) -> Result<(), OotError> {
+    path.parent().map_or(Ok(()), |parent| fs::create_dir_all(parent).map_err(OotError::on(parent)))
 }
 
 /// Where packages keep what is compiled against.
@@ -216,13 +212,15 @@ mod tests {
             let packages: Vec<Sha256> = packages.iter().map(|name| Sha256::of(name.as_bytes())).collect();
             super::key(&packages, source, &compiler(version))
         };
-        let usual = key(&["common", "arm64"], RPI_VCIO, "gcc 12.2.0");
-        let other = Source { files: &[("Kbuild", "obj-m := rpi-vcio.o\n")], ..RPI_VCIO };
-        assert_eq!(usual, key(&["common", "arm64"], RPI_VCIO, "gcc 12.2.0"));
+        let source = Source::rpi_vcio();
+        let usual = key(&["common", "arm64"], &source, "gcc 12.2.0");
+        let mut other = source.clone();
+        other.files.insert("Kbuild".to_owned(), b"obj-m := rpi-vcio.o\n".to_vec());
+        assert_eq!(usual, key(&["common", "arm64"], &source, "gcc 12.2.0"));
         for changed in [
-            key(&["common", "arm64"], RPI_VCIO, "gcc 14.2.0"),
-            key(&["common", "other"], RPI_VCIO, "gcc 12.2.0"),
-            key(&["common", "arm64"], other, "gcc 12.2.0"),
+            key(&["common", "arm64"], &source, "gcc 14.2.0"),
+            key(&["common", "other"], &source, "gcc 12.2.0"),
+            key(&["common", "arm64"], &other, "gcc 12.2.0"),
         ] {
             assert_ne!(usual, changed);
         }

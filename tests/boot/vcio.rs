@@ -5,7 +5,7 @@ use std::path::Path;
 
 use factory::digest::Sha256;
 use factory::fetch::{self, Options, Parts, unpack};
-use factory::oot::{self, OotError, RPI_VCIO, Toolchain};
+use factory::oot::{self, OotError, Source, Toolchain};
 use factory::plan::part;
 use factory::source::{Debian, Sources};
 use factory::store::{Store, StoredFile};
@@ -58,8 +58,8 @@ fn tree(store: &Store, parts: &Parts) -> FileTree {
 fn module(packages: &Parts, tree: &FileTree, dir: &Path) -> StoredFile {
     let digests: Vec<Sha256> = packages.get(part::KERNEL).iter().map(|part| part.pin.sha256).collect();
     let store = Store::open(dir).unwrap();
-    oot::build(&store, &digests, || Ok::<_, OotError>(tree.clone()), RPI_VCIO, &Toolchain::find().unwrap())
-        .unwrap()
+    let (source, toolchain) = (Source::rpi_vcio(), Toolchain::find().unwrap());
+    oot::build(&store, &digests, || Ok::<_, OotError>(tree.clone()), &source, &toolchain).unwrap()
 }
 
 /// A project whose payload talks to `/dev/vcio`.
