@@ -8,9 +8,9 @@ use crate::fetch::unpack::{self, UnpackError};
 use crate::fetch::{Part, Parts};
 use crate::kernel::{self, KernelError};
 use crate::lock::{Location, Pin};
-use crate::oot::{self, OotError, Source, Toolchain};
+use crate::oot::{self, BuiltModule, OotError, Source, Toolchain};
 use crate::plan::{Plan, part};
-use crate::store::{Store, StoreError, StoredFile};
+use crate::store::{Store, StoreError};
 use crate::substrate::rootfs::tar::{self, TarLayerError};
 use crate::tool::ToolError;
 use crate::tree::{FileTree, TreePath};
@@ -34,18 +34,9 @@ const UNKNOWN: &str = "this image cannot arm tryboot, unless its kernel has `/de
 #[derive(Clone, Debug, Default)]
 pub struct Addons {
     /// The modules, to be loaded at the start.
-    pub modules: Vec<Addon>,
+    pub modules: Vec<BuiltModule>,
     /// What the image lacks.
     pub notes: Vec<String>,
-}
-
-/// One module.
-#[derive(Clone, Debug)]
-pub struct Addon {
-    /// Name of the module.
-    pub name: String,
-    /// The module, not packed.
-    pub file: StoredFile,
 }
 
 /// Why there are no modules.
@@ -96,8 +87,8 @@ pub fn obtain(plan: &Plan, store: &Store, parts: &Parts) -> Result<Addons, Addon
     };
     let tree = || tree::<AddonsError>(store, headers);
     let source = Source::rpi_vcio();
-    let file = oot::build(store, &digests(headers), tree, &source, &toolchain)?;
-    Ok(Addons { modules: vec![Addon { name: source.name, file }], notes: Vec::new() })
+    let modules = oot::build(store, &digests(headers), tree, &source, &toolchain)?;
+    Ok(Addons { modules, notes: Vec::new() })
 }
 
 impl Addons {
@@ -107,13 +98,13 @@ impl Addons {
 
     /// The modules as parts of the image's identity.
     pub fn pins(&self) -> Vec<Pin> {
-        let pin = |addon: &Addon| Pin {
-            wanted: format!("module.{}", addon.name),
-            name: addon.name.clone(),
+        let pin = |module: &BuiltModule| Pin {
+            wanted: format!("module.{}", module.name),
+            name: module.name.clone(),
             version: None,
-            location: Location::Path { path: format!("{}.ko", addon.name) },
-            size: addon.file.size,
-            sha256: addon.file.sha256,
+            location: Location::Path { path: format!("{}.ko", module.name) },
+            size: module.file.size,
+            sha256: module.file.sha256,
         };
         self.modules.iter().map(pin).collect()
     }

@@ -5,9 +5,10 @@ use std::path::Path;
 
 use factory::digest::Sha256;
 use factory::fetch::{self, Options, Parts, unpack};
+use factory::firmware::Part;
 use factory::oot::{self, OotError, Source, Toolchain};
 use factory::plan::part;
-use factory::source::{Debian, Sources};
+use factory::source::{Debian, Sources, Suite};
 use factory::store::{Store, StoredFile};
 use factory::substrate::rootfs::tar;
 use factory::track::{Track as _, rpi::Rpi};
@@ -36,16 +37,16 @@ fi
 echo "vcio: boot $boots"
 "#;
 
-/// The headers of the kernel that the track takes.
-fn header_packages(store: &Store) -> Parts {
-    let kernel = Rpi.kernel();
-    let headers = oot::headers_of(&kernel).unwrap();
-    let debian = Debian { mirror: None, suites: Vec::new(), arch: "arm64".into(), keyring: None };
+/// The headers of a kernel.
+pub(super) fn header_packages(store: &Store, kernel: &Part) -> Parts {
+    let headers = oot::headers_of(kernel).unwrap();
+    let main = Suite { name: "trixie".into(), components: vec!["main".into()], mirror: None };
+    let debian = Debian { mirror: None, suites: vec![main], arch: "arm64".into(), keyring: None };
     let sources = Sources { debian, wanted: vec![headers.wanted(part::KERNEL)] };
     fetch::all(&sources, None, store, &Options::default()).unwrap().0
 }
 
-fn tree(store: &Store, parts: &Parts) -> FileTree {
+pub(super) fn tree(store: &Store, parts: &Parts) -> FileTree {
     let packages = parts.get(part::KERNEL);
     let mut tree = FileTree::new();
     for (part, unpacked) in packages.iter().zip(unpack::debs(store, packages, 2).unwrap()) {
@@ -59,13 +60,15 @@ fn module(packages: &Parts, tree: &FileTree, dir: &Path) -> StoredFile {
     let digests: Vec<Sha256> = packages.get(part::KERNEL).iter().map(|part| part.pin.sha256).collect();
     let store = Store::open(dir).unwrap();
     let (source, toolchain) = (Source::rpi_vcio(), Toolchain::find().unwrap());
-    oot::build(&store, &digests, || Ok::<_, OotError>(tree.clone()), &source, &toolchain).unwrap()
+    let modules =
+        oot::build(&store, &digests, || Ok::<_, OotError>(tree.clone()), &source, &toolchain).unwrap();
+    modules[0].file.clone()
 }
 
 #[test]
 fn tryboot_is_armed_through_vcio_on_a_kernel_of_debian() {
     let user = Store::open(&Store::default_dir().unwrap()).unwrap();
-    let packages = header_packages(&user);
+    let packages = header_packages(&user, &Rpi.kernel());
     let tree = tree(&user, &packages);
     let project = Project::new(&[("factory.toml", CONFIG), ("payload/run", PAYLOAD)]);
     let built = module(&packages, &tree, &project.path("store"));
