@@ -31,6 +31,7 @@ use crate::tool::ToolError;
 use crate::tree::{FileTree, TreePath};
 pub use headers::part as headers_of;
 pub use linkage::LinkageError;
+use object::Object;
 pub use source::{Source, SourceError};
 pub use toolchain::Toolchain;
 
@@ -146,6 +147,13 @@ fn write(path: &Path, text: &[u8]) -> Result<(), OotError> {
 
 fn make_parent(path: &Path) -> Result<(), OotError> {
     path.parent().map_or(Ok(()), |parent| fs::create_dir_all(parent).map_err(OotError::on(parent)))
+}
+
+/// The licence that a built module names, or `None` when it names none or `module` is none.
+pub fn licence(module: &[u8]) -> Option<String> {
+    let object = Object::decode(module, "")?;
+    let licences: Vec<&str> = object.values("license").collect();
+    (!licences.is_empty()).then(|| licences.join(", "))
 }
 
 /// Where packages keep what is compiled against.

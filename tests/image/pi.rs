@@ -256,9 +256,15 @@ fn an_image_without_a_module_for_vcio_says_that_it_cannot_arm_tryboot() {
         assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
         String::from_utf8([output.stdout, output.stderr].concat()).unwrap()
     };
-    let note = "this image cannot arm tryboot: `aarch64-linux-gnu-gcc`, which builds the module rpi-vcio";
-    assert!(bare(&["plan", "--track", "rpi"]).contains(&format!("note        {note}")));
-    assert!(bare(&["image", "--track", "rpi", "-o", "disk.img"]).contains(&format!("note: {note}")));
+    let note = |unless: &str| {
+        format!(
+            "this image cannot arm tryboot{unless}: `aarch64-linux-gnu-gcc`, which builds the module rpi-vcio"
+        )
+    };
+    let plan = bare(&["plan", "--track", "rpi"]);
+    assert!(plan.contains(&format!("note        {}", note(", unless its kernel has `/dev/vcio`"))), "{plan}");
+    let image = bare(&["image", "--track", "rpi", "-o", "disk.img"]);
+    assert!(image.contains(&format!("note: {}", note(""))), "{image}");
 
     // With a compiler, headers that are none stop the build.
     let output = machine.factory(&["image", "--track", "rpi", "-o", "other.img"]).output().unwrap();
