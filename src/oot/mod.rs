@@ -151,8 +151,9 @@ fn make_parent(path: &Path) -> Result<(), OotError> {
 
 /// The licence that a built module names, or `None` when it names none or `module` is none.
 pub fn licence(module: &[u8]) -> Option<String> {
-    let object = Object::decode(module, "")?;
-    let licences: Vec<&str> = object.values("license").collect();
+    let info = Object::info(module);
+    let licences = info.iter().filter(|(key, _)| key == "license");
+    let licences: Vec<&str> = licences.map(|(_, value)| value.as_str()).collect();
     (!licences.is_empty()).then(|| licences.join(", "))
 }
 

@@ -93,6 +93,11 @@ impl Object {
         }
     }
 
+    /// What the file of a module says of itself, or nothing when it is none.
+    pub(super) fn info(file: &[u8]) -> Vec<(String, String)> {
+        Elf::decode(file).map(|elf| elf.records(".modinfo")).unwrap_or_default()
+    }
+
     /// All values that it gives for `key`.
     pub(super) fn values<'a>(&'a self, key: &str) -> impl Iterator<Item = &'a str> {
         self.info.iter().filter(move |(name, _)| name == key).map(|(_, value)| value.as_str())
