@@ -7,6 +7,7 @@
 
 mod built;
 mod fallback;
+mod modules;
 mod pi;
 mod rootfs;
 mod start;
