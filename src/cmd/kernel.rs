@@ -30,12 +30,16 @@ pub(super) fn run(arguments: &cli::Kernel) -> anyhow::Result<ExitCode> {
     let kernel = plan.kernel.build.as_ref().context("the plan builds no kernel")?;
     let (store, parts, _) = super::obtain(&plan, &arguments.sources, false)?;
     if let Some(option) = &arguments.explain {
-        return explain(&build::source(kernel, &store, &parts)?.path, option, arguments.json);
+        return explain(&build::dir(kernel, &store, &parts)?, option, arguments.json);
     }
     let workshop = workshop(&arguments.compile)?;
+    if arguments.config_only {
+        let dir = build::dir(kernel, &store, &parts)?;
+        return configured(&build::configure(&plan, kernel, &dir, &workshop)?, arguments);
+    }
     let job = Job::begin(&plan, kernel, &store, &parts, &workshop)?;
     let answer = job.configure()?;
-    if arguments.config_only || !answer.is_whole() {
+    if !answer.is_whole() {
         return configured(&answer, arguments);
     }
     progress::note(&answer.to_string());

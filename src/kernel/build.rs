@@ -16,14 +16,14 @@ use serde::Serialize;
 use crate::configure::{self, ConfigureError, Configured, Question};
 use crate::digest::Sha256;
 use crate::fetch::{Part, Parts};
-use crate::kbuild::{self, ARCH, Built, Recipe, Toolchain, Wish, signing};
-use crate::kconfig::{self, Config, FragmentFile, Missing, Profile, Value};
+use crate::kbuild::{self, ARCH, Built, Recipe, Toolchain, Wish, host, signing};
+use crate::kconfig::{self, Config, FragmentFile, Missing, Value};
 use crate::ksource::{self, SourceTree, SourceTreeError};
 use crate::lock::{Location, Pin};
 use crate::oot::{self, OotError};
 use crate::plan::{KernelBuild, Plan, part};
 use crate::progress;
-use crate::store::{Store, StoreError};
+use crate::store::{Store, StoreError, StoredFile};
 use crate::tool::ToolError;
 
 /// The stored `.config`; to be renamed when it is made in another way.
@@ -62,6 +62,9 @@ pub enum BuildError {
     /// Something to build with is missing.
     #[error(transparent)]
     Tool(#[from] ToolError),
+    /// The kernel's build needs what this machine lacks.
+    #[error(transparent)]
+    Host(#[from] host::HostError),
     /// It cannot be configured.
     #[error(transparent)]
     Configure(#[from] ConfigureError),
@@ -155,11 +158,15 @@ fn as_part(built: &Built) -> Part {
     Part { pin, path: built.kernel.path.clone() }
 }
 
-/// A kernel's source.
+/// A kernel's source, where it is, before anything is known of its content.
 ///
 /// # Errors
 /// When there is none, or it is no kernel's.
-pub fn source(build: &KernelBuild, store: &Store, parts: &Parts) -> Result<SourceTree, BuildError> {
+pub fn dir(build: &KernelBuild, store: &Store, parts: &Parts) -> Result<PathBuf, BuildError> {
+    build.dir.clone().map_or_else(|| Ok(source(build, store, parts)?.path), Ok)
+}
+
+fn source(build: &KernelBuild, store: &Store, parts: &Parts) -> Result<SourceTree, BuildError> {
     match (&build.dir, parts.one(part::KERNEL_SOURCE)) {
         (Some(dir), _) if !build.patches.is_empty() => Err(BuildError::PatchedDirectory(dir.clone())),
         (Some(dir), _) => Ok(ksource::of_dir(store, dir)?),
@@ -170,16 +177,67 @@ pub fn source(build: &KernelBuild, store: &Store, parts: &Parts) -> Result<Sourc
     }
 }
 
-/// A kernel that is to be built.
-pub struct Job<'a> {
+/// Configures a kernel, and looks neither into the store nor at more of its source than that takes.
+///
+/// # Errors
+/// When it cannot be configured. That it is not what was asked for is no error here.
+pub fn configure(
+    plan: &Plan,
+    build: &KernelBuild,
+    dir: &Path,
+    workshop: &Workshop,
+) -> Result<Answer, BuildError> {
+    let desk = Desk::open(plan, build, workshop)?;
+    let question = desk.question(dir);
+    let bar = progress::spinner("configuring");
+    let configured = configure::ask(&question)?.configure(&question)?;
+    bar.finish_and_clear();
+    Ok(desk.judge(configured))
+}
+
+/// What is asked of a kernel, with what to.
+struct Desk<'a> {
     plan: &'a Plan,
     build: &'a KernelBuild,
+    toolchain: Toolchain,
+    /// The project's, and after them ours, so that what the project wants can be had.
+    fragments: Vec<FragmentFile>,
+}
+
+impl<'a> Desk<'a> {
+    fn open(plan: &'a Plan, build: &'a KernelBuild, workshop: &Workshop) -> Result<Self, BuildError> {
+        let wish = Wish { llvm: build.llvm || workshop.wish.llvm, ..workshop.wish.clone() };
+        let toolchain = Toolchain::find(&wish)?;
+        let signing = FragmentFile::Shipped { name: "kernel.signing_key", text: signing::FRAGMENT };
+        let ours = build.signing_key.is_some().then_some(signing);
+        Ok(Desk { plan, build, toolchain, fragments: build.fragments.iter().cloned().chain(ours).collect() })
+    }
+
+    fn question<'b>(&'b self, source: &'b Path) -> Question<'b> {
+        Question {
+            source,
+            track: self.plan.track,
+            defconfig: self.build.defconfig.as_deref(),
+            fragments: &self.fragments,
+            toolchain: &self.toolchain,
+        }
+    }
+
+    /// Holds a configuration against the project's profile.
+    fn judge(&self, configured: Configured) -> Answer {
+        let profile = self.build.profile.as_deref().and_then(kconfig::profile);
+        let config = Config::parse(&configured.text);
+        let missing = profile.map_or_else(Vec::new, |profile| kconfig::missing(profile, &config));
+        Answer { configured, missing }
+    }
+}
+
+/// A kernel that is to be built.
+pub struct Job<'a> {
+    desk: Desk<'a>,
     store: &'a Store,
     workshop: &'a Workshop,
     source: SourceTree,
-    toolchain: Toolchain,
-    /// What comes after all fragments: ours, so that what the project wants can be had.
-    fragments: Vec<FragmentFile>,
 }
 
 impl<'a> Job<'a> {
@@ -194,13 +252,8 @@ impl<'a> Job<'a> {
         parts: &Parts,
         workshop: &'a Workshop,
     ) -> Result<Self, BuildError> {
-        let wish = Wish { llvm: build.llvm || workshop.wish.llvm, ..workshop.wish.clone() };
-        let toolchain = Toolchain::find(&wish)?;
-        let source = source(build, store, parts)?;
-        let own = build.fragments.iter().cloned();
-        let signing = FragmentFile::Shipped { name: "kernel.signing_key", text: signing::FRAGMENT };
-        let fragments = own.chain(build.signing_key.is_some().then_some(signing)).collect();
-        Ok(Job { plan, build, store, workshop, source, toolchain, fragments })
+        let desk = Desk::open(plan, build, workshop)?;
+        Ok(Job { desk, store, workshop, source: source(build, store, parts)? })
     }
 
     /// Configures it, once for the same source, questions and compiler.
@@ -208,51 +261,43 @@ impl<'a> Job<'a> {
     /// # Errors
     /// When it cannot be configured. That it is not what was asked for is no error here.
     pub fn configure(&self) -> Result<Answer, BuildError> {
-        let question = Question {
-            source: &self.source.path,
-            track: self.plan.track,
-            defconfig: self.build.defconfig.as_deref(),
-            fragments: &self.fragments,
-            toolchain: &self.toolchain,
-        };
+        let question = self.desk.question(&self.source.path);
         let asked = configure::ask(&question)?;
-        let key = format!("{CONFIG}\0{}\0{}\0{}", self.source.id, self.toolchain.identity(), asked.identity());
+        let compiler = self.desk.toolchain.identity();
+        let key = format!("{CONFIG}\0{}\0{compiler:?}\0{}", self.source.id, asked.identity());
         let kept = self.store.derived(Sha256::of(key.as_bytes()), |dir| {
             let bar = progress::spinner("configuring");
-            let configured = asked.configure(&question)?;
+            let answer = self.desk.judge(asked.configure(&question)?);
             bar.finish_and_clear();
-            if !configured.denied.is_empty() {
-                return Err(BuildError::Denied(Box::new(Answer { configured, missing: Vec::new() })));
+            if !answer.is_whole() {
+                return Err(BuildError::Denied(Box::new(answer)));
             }
-            dir.file(CONFIG, |file| Ok::<(), BuildError>(file.append(configured.text.as_bytes())?))
+            dir.file(CONFIG, |file| Ok::<(), BuildError>(file.append(answer.configured.text.as_bytes())?))
         });
-        let configured = match kept {
-            Err(BuildError::Denied(answer)) => answer.configured,
-            kept => asked.answered(text(kept?.get(CONFIG).map(|file| file.path.as_path()))?),
-        };
-        let config = Config::parse(&configured.text);
-        let profile = self.build.profile.as_deref().and_then(kconfig::profile);
-        let missing = profile.map_or_else(Vec::new, |profile: &Profile| kconfig::missing(profile, &config));
-        Ok(Answer { configured, missing })
+        match kept {
+            Err(BuildError::Denied(answer)) => Ok(*answer),
+            kept => Ok(self.desk.judge(asked.answered(text(kept?.get(CONFIG))?))),
+        }
     }
 
     /// Builds it, or takes it out of the store. Returns it with what people should know.
     ///
     /// # Errors
-    /// When it cannot be built.
+    /// When something to build with is missing, or it cannot be built.
     pub fn build(&self, configured: &Configured) -> Result<(Built, Vec<String>), BuildError> {
         let config = Config::parse(&configured.text);
+        host::check(&config, &self.desk.toolchain)?;
         let (modules, mut notes) = self.modules(&config)?;
         let recipe = Recipe {
             source: &self.source,
             config: &configured.text,
-            toolchain: &self.toolchain,
+            toolchain: &self.desk.toolchain,
             dtbs: &self.dtbs(),
             modules: &modules,
-            signing_key: self.build.signing_key.as_deref(),
+            signing_key: self.desk.build.signing_key.as_deref(),
             strips_modules: true,
             jobs: self.workshop.jobs,
-            shelf: self.plan.track.name(),
+            shelf: self.desk.plan.track.name(),
             is_clean: self.workshop.is_clean,
         };
         let built = kbuild::build(self.store, &recipe)?;
@@ -264,14 +309,16 @@ impl<'a> Job<'a> {
     fn dtbs(&self) -> Vec<String> {
         let dir = self.source.path.join("arch").join(ARCH).join("boot/dts");
         let has = |name: &String| dir.join(name).with_extension("dts").is_file();
-        self.plan.track.dtbs().into_iter().filter(has).chain(self.build.dtbs.iter().cloned()).collect()
+        let of_track = self.desk.plan.track.dtbs().into_iter().filter(has);
+        of_track.chain(self.desk.build.dtbs.iter().cloned()).collect()
     }
 
     /// The project's modules, and rpi-vcio where the tree has nothing like it.
     fn modules(&self, config: &Config) -> Result<(Vec<oot::Source>, Vec<String>), BuildError> {
-        let own = self.plan.kernel.modules.iter().map(|dir| oot::Source::of_dir(dir));
+        let plan = self.desk.plan;
+        let own = plan.kernel.modules.iter().map(|dir| oot::Source::of_dir(dir));
         let mut modules: Vec<oot::Source> = own.collect::<Result<_, _>>()?;
-        if !self.plan.track.wants_vcio() || self.source.path.join(VENDORS_VCIO).exists() {
+        if !plan.track.wants_vcio() || self.source.path.join(VENDORS_VCIO).exists() {
             return Ok((modules, Vec::new()));
         }
         if *config.value("MODULES") != Value::Yes || *config.value(FIRMWARE) == Value::No {
@@ -282,7 +329,7 @@ impl<'a> Job<'a> {
     }
 }
 
-fn text(path: Option<&Path>) -> Result<String, BuildError> {
-    let path = path.ok_or_else(|| BuildError::Read(io::ErrorKind::NotFound.into()))?;
-    std::fs::read_to_string(path).map_err(BuildError::Read)
+fn text(file: Option<&StoredFile>) -> Result<String, BuildError> {
+    let file = file.ok_or_else(|| BuildError::Read(io::ErrorKind::NotFound.into()))?;
+    std::fs::read_to_string(&file.path).map_err(BuildError::Read)
 }
