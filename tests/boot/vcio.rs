@@ -146,15 +146,3 @@ fn tryboot_is_armed_through_vcio_on_a_kernel_of_debian() {
     let listed = prove(&project, &[&ANSWERS[..], &["compat=1"]].concat());
     assert_eq!(listed["sha256"], built.sha256.to_string(), "the image has the module that was built here");
 }
-
-#[test]
-fn tryboot_is_armed_through_vcio_on_a_kernel_of_debian() {
-    let user = Store::open(&Store::default_dir().unwrap()).unwrap();
-    let packages = header_packages(&user);
-    let tree = tree(&user, &packages);
-    let project = project("");
-    let built = module(&packages, &tree, &project.path("store"));
-    let again = module(&packages, &tree, &project.path("another/store/elsewhere"));
-    assert_eq!(built.sha256, again.sha256, "two builds differ");
-    prove(&project);
-}
