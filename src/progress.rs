@@ -42,7 +42,8 @@ pub fn count(what: impl Into<String>, total: u64) -> ProgressBar {
 /// A build of so many steps, where that is known, with time left; its message is what it is at.
 ///
 /// The time left is by the mean of all steps so far. Of a kernel that took ten minutes that was within a
-/// sixth until nine tenths were done; the mean of the last seconds was a third wrong half-way.
+/// sixth until three quarters were done; by the last seconds it was a quarter wrong half-way. Where a cache
+/// has everything the first steps are the slowest, and the time left begins at twice what it will be.
 pub fn steps(what: impl Into<String>, total: Option<u64>) -> ProgressBar {
     let (bar, template) = match total {
         Some(total) => (

@@ -8,7 +8,7 @@
 //!     obj-y += jbd2/                    another directory; each puts its objects into an archive
 //! ```
 //! Assignments, conditions and the usual functions are read; rules are not. For Linux 6.12 that comes
-//! within a few of a hundred of what make does: 2,079 for 2,150 steps of a small kernel.
+//! within a few of a hundred of what make does: 2,137 for 2,152 steps of a small kernel.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
@@ -19,7 +19,7 @@ use crate::kconfig::{Config, Value};
 /// Directories that the top makefile names itself.
 const LIBRARIES: [&str; 3] = ["lib", "arch/arm64/lib", "drivers/firmware/efi/libstub"];
 /// Steps of every build: programs for this machine, generated headers, what links the whole.
-const ALWAYS: u64 = 170;
+const ALWAYS: u64 = 220;
 /// Steps of a module: its `.mod.c`, linking, linking again with that.
 const OF_MODULE: u64 = 3;
 /// References that are followed in one line, which could refer to itself.
