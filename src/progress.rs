@@ -36,6 +36,20 @@ pub fn count(what: impl Into<String>, total: u64) -> ProgressBar {
     add(ProgressBar::new(total), "{msg:32!} {bar:30} {pos:>6} of {len:<6} {eta:>4}", what.into())
 }
 
+/// A build of so many steps, where that is known, with rate and time left; its message is what it is at.
+pub fn steps(what: impl Into<String>, total: Option<u64>) -> ProgressBar {
+    let (bar, style) = match total {
+        Some(total) => (
+            ProgressBar::new(total),
+            "{prefix:24!} {bar:24} {pos:>6} of {len:<6} {per_sec:>10} {eta:>4}  {wide_msg}",
+        ),
+        None => {
+            (ProgressBar::no_length(), "{prefix:24!} {pos:>6} steps {per_sec:>10} {elapsed:>4}  {wide_msg}")
+        }
+    };
+    add(bar, style, String::new()).with_prefix(what.into())
+}
+
 /// Something whose end nobody knows.
 pub fn spinner(what: impl Into<String>) -> ProgressBar {
     let bar = add(ProgressBar::new_spinner(), "{spinner} {msg}", what.into());

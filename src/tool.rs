@@ -1,19 +1,22 @@
 //! The one place that starts other programs.
 
-use std::ffi::OsStr;
+use std::ffi::{OsStr, OsString};
 use std::io;
 use std::os::unix::process::CommandExt;
 use std::path::PathBuf;
 use std::process::{Child, Command, ExitStatus, Output, Stdio};
 
 /// A program of the host that some feature needs, and how to get it.
-#[derive(Debug, Clone, Copy)]
-pub struct Tool {
-    /// Name of the program, looked up in `PATH`.
-    pub program: &'static str,
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Tool<'a> {
+    /// Name of the program, looked up in `PATH` unless it is a path.
+    pub program: &'a str,
     /// The Debian package that ships it.
-    pub package: &'static str,
+    pub package: &'a str,
 }
+
+/// Variables that a program finds in its environment, and no others.
+pub type Environment = [(OsString, OsString)];
 
 /// Why a program could not do its work.
 #[derive(Debug, thiserror::Error)]
@@ -22,15 +25,23 @@ pub enum ToolError {
     #[error("`{program}` is not installed\n\nhint: on Debian, `apt-get install {package}`")]
     Missing {
         /// Name of the program.
-        program: &'static str,
+        program: String,
         /// The Debian package that ships it.
-        package: &'static str,
+        package: String,
+    },
+    /// The program that a person chose is not there, or not what it must be.
+    #[error("`{program}` {reason}")]
+    Unfit {
+        /// Name or path of the program.
+        program: String,
+        /// What is wrong with it, and what to do.
+        reason: String,
     },
     /// The program did not start.
     #[error("starting `{program}`")]
     Start {
         /// Name of the program.
-        program: &'static str,
+        program: String,
         /// The system's reason.
         source: io::Error,
     },
@@ -38,7 +49,7 @@ pub enum ToolError {
     #[error("`{program}` ended with {status}: {stderr}")]
     Failed {
         /// Name of the program.
-        program: &'static str,
+        program: String,
         /// How it ended.
         status: ExitStatus,
         /// What it wrote to its standard error, trimmed.
@@ -65,18 +76,18 @@ pub const CROSS_LD: Tool = Tool { program: "aarch64-linux-gnu-ld", package: "bin
 /// Lists the symbols of object files for the device.
 pub const CROSS_NM: Tool = Tool { program: "aarch64-linux-gnu-nm", package: "binutils-aarch64-linux-gnu" };
 
-impl Tool {
+impl Tool<'_> {
     /// Path of the program.
     ///
     /// # Errors
     /// [`ToolError::Missing`] when it is not in `PATH`.
     pub fn find(&self) -> Result<PathBuf, ToolError> {
-        let missing = ToolError::Missing { program: self.program, package: self.package };
+        let missing = || ToolError::Missing { program: self.program.into(), package: self.package.into() };
         let path = std::env::var_os("PATH").unwrap_or_default();
         std::env::split_paths(&path)
             .map(|dir| dir.join(self.program))
             .find(|candidate| candidate.is_file())
-            .ok_or(missing)
+            .ok_or_else(missing)
     }
 
     /// Runs the program to its end, without standard input, and returns what it printed.
@@ -94,20 +105,36 @@ impl Tool {
     /// # Errors
     /// As [`Self::run`].
     pub fn run_alone(&self, arguments: &[impl AsRef<OsStr>]) -> Result<Output, ToolError> {
+        let path = std::env::var_os("PATH").unwrap_or_default();
+        self.run_in(arguments, &[("PATH".into(), path), ("LC_ALL".into(), "C".into())])
+    }
+
+    /// [`Self::run`] in an environment of the caller's choice.
+    ///
+    /// # Errors
+    /// As [`Self::run`].
+    pub fn run_in(
+        &self,
+        arguments: &[impl AsRef<OsStr>],
+        environment: &Environment,
+    ) -> Result<Output, ToolError> {
         let mut command = Command::new(self.find()?);
-        command.args(arguments).env_clear().env("LC_ALL", "C");
-        command.env("PATH", std::env::var_os("PATH").unwrap_or_default());
+        command.args(arguments).env_clear().envs(environment.iter().map(|(name, value)| (name, value)));
         self.finish(&mut command)
     }
 
     fn finish(&self, command: &mut Command) -> Result<Output, ToolError> {
         let output = command.stdin(Stdio::null()).output();
-        let output = output.map_err(|source| ToolError::Start { program: self.program, source })?;
+        let output = output.map_err(|source| self.not_started(source))?;
         if output.status.success() {
             return Ok(output);
         }
         let stderr = String::from_utf8_lossy(&output.stderr).trim().to_owned();
-        Err(ToolError::Failed { program: self.program, status: output.status, stderr })
+        Err(ToolError::Failed { program: self.program.into(), status: output.status, stderr })
+    }
+
+    fn not_started(&self, source: io::Error) -> ToolError {
+        ToolError::Start { program: self.program.into(), source }
     }
 
     /// Starts the program in the background with the given standard streams.
@@ -123,26 +150,41 @@ impl Tool {
         arguments: &[impl AsRef<OsStr>],
         [stdin, stdout, stderr]: [Stdio; 3],
     ) -> Result<Child, ToolError> {
-        self.bound_command()?
-            .args(arguments)
-            .stdin(stdin)
-            .stdout(stdout)
-            .stderr(stderr)
-            .process_group(0)
-            .spawn()
-            .map_err(|source| ToolError::Start { program: self.program, source })
+        let mut command = self.bound_command("KILL")?;
+        self.start(command.args(arguments), [stdin, stdout, stderr])
+    }
+
+    /// [`Self::spawn`] in an environment of the caller's choice, for a program that ends its own
+    /// children when it is told to: it gets a SIGTERM where others get a SIGKILL.
+    ///
+    /// # Errors
+    /// As [`Self::spawn`].
+    pub fn spawn_in(
+        &self,
+        arguments: &[impl AsRef<OsStr>],
+        environment: &Environment,
+        streams: [Stdio; 3],
+    ) -> Result<Child, ToolError> {
+        let mut command = self.bound_command("TERM")?;
+        command.args(arguments).env_clear().envs(environment.iter().map(|(name, value)| (name, value)));
+        self.start(&mut command, streams)
+    }
+
+    fn start(&self, command: &mut Command, [stdin, stdout, stderr]: [Stdio; 3]) -> Result<Child, ToolError> {
+        let command = command.stdin(stdin).stdout(stdout).stderr(stderr);
+        command.process_group(0).spawn().map_err(|source| self.not_started(source))
     }
 
     /// The program behind `setpriv`, which becomes it under the same process id.
-    fn bound_command(&self) -> Result<Command, ToolError> {
-        const BOUND: [&str; 3] = ["--pdeathsig", "KILL", "--"];
+    fn bound_command(&self, signal: &str) -> Result<Command, ToolError> {
+        let bound = ["--pdeathsig", signal, "--"];
         let program = self.find()?;
         // Not every `setpriv` knows the option: busybox has one that does not.
-        if SETPRIV.run(&[&BOUND[..], &["true"]].concat()).is_err() {
+        if SETPRIV.run(&[&bound[..], &["true"]].concat()).is_err() {
             return Ok(Command::new(program));
         }
         let mut command = Command::new(SETPRIV.find()?);
-        command.args(BOUND).arg(program);
+        command.args(bound).arg(program);
         Ok(command)
     }
 }

@@ -14,7 +14,7 @@ pub(super) fn run(arguments: &cli::Image) -> anyhow::Result<ExitCode> {
     let output = arguments.output.clone().unwrap_or_else(|| plan.default_output());
     image::write::probe(&output)?;
     let (store, parts, pins) = super::obtain(&plan, &arguments.sources, false)?;
-    let addons = addons::obtain(&plan, &[], &store, &parts)?;
+    let addons = addons::obtain(&plan, &store, &parts)?;
     let build = plan.build(parts.iter().map(|part| &part.pin).chain(&addons.pins()), &pins);
     let trees = ingredients::trees(&plan, &build, &store, &parts, &addons)?;
     addons.notes.iter().chain(&trees.dressed.notes).for_each(|note| progress::note(&format!("note: {note}")));

@@ -1,85 +1,71 @@
 //! `factory kernel`: configure a kernel, and prove that it is what was asked for.
 
-use std::fmt::Write as _;
+use std::path::Path;
 use std::process::ExitCode;
 
 use anyhow::{Context as _, anyhow};
-use serde::Serialize;
 
-use crate::configure::{self, Configured, Denied};
-use crate::kconfig::{self, Config, Missing, Profile};
+use crate::configure::{self, Question};
+use crate::kbuild::{ARCH, Toolchain, Wish};
 use crate::kexplain::Tree;
-use crate::{cli, files, plan, progress};
-
-/// What came of it, for machines.
-#[derive(Serialize)]
-struct Report<'a> {
-    #[serde(flatten)]
-    configured: &'a Configured,
-    missing: Vec<Missing>,
-}
+use crate::plan::{self, KernelRequest, Request};
+use crate::{cli, files, progress};
 
 pub(super) fn run(arguments: &cli::Kernel) -> anyhow::Result<ExitCode> {
-    let track = plan::find_track(Some(&arguments.track))?;
+    let plan = plan::load(&arguments.into())?;
+    let kernel = plan.kernel.build.as_ref().context("the plan builds no kernel")?;
+    let source = kernel.dir.as_ref().context("only directories")?;
     if let Some(option) = &arguments.explain {
-        return explain(arguments, option);
+        return explain(source, option, arguments.json);
     }
-    let profile = arguments.profile.as_deref().map(profile).transpose()?;
-    let bar = progress::spinner("configuring");
-    let configured = configure::configure(&arguments.source, track, &arguments.fragments)?;
-    bar.finish_and_clear();
-    let config = Config::parse(&configured.text);
-    let missing = profile.map_or_else(Vec::new, |profile| kconfig::missing(profile, &config));
-    let is_whole = configured.denied.is_empty() && missing.is_empty();
-    let text = describe(&configured, &missing);
+    let toolchain = Toolchain::find(&Wish::default())?;
+    let question = Question {
+        source,
+        track: plan.track,
+        defconfig: kernel.defconfig.as_deref(),
+        fragments: &kernel.fragments,
+        toolchain: &toolchain,
+    };
+    let configured = configure::ask(&question)?.configure(&question)?;
     if arguments.json {
-        super::print_json(&Report { configured: &configured, missing })?;
+        super::print_json(&configured)?;
     }
-    progress::line(&text);
-    // What was not granted would only be noticed on the device.
-    if let Some(output) = arguments.output.as_ref().filter(|_| is_whole) {
-        files::replace(output, configured.text.as_bytes())
-            .with_context(|| format!("writing `{}`", output.display()))?;
+    progress::line(&configured.to_string());
+    if let Some(output) = &arguments.output
+        && configured.denied.is_empty()
+    {
+        files::replace(output, configured.text.as_bytes())?;
     }
-    Ok(if is_whole { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+    Ok(if configured.denied.is_empty() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }
 
-fn profile(name: &str) -> anyhow::Result<&'static Profile> {
-    let known = || kconfig::profiles().iter().map(|profile| profile.name.as_str()).collect::<Vec<_>>();
-    kconfig::profile(name)
-        .ok_or_else(|| anyhow!("there is no profile `{name}`\n\nhint: there are `{}`", known().join("`, `")))
+impl From<&cli::Kernel> for Request {
+    fn from(arguments: &cli::Kernel) -> Self {
+        let cli::Kernel { source, sha256, defconfig, fragments, profile, compile, .. } = arguments;
+        let kernel = KernelRequest {
+            tree: source.clone(),
+            sha256: *sha256,
+            defconfig: defconfig.clone(),
+            fragments: fragments.clone(),
+            profile: profile.clone(),
+            llvm: compile.llvm,
+        };
+        Request {
+            project: arguments.project.clone(),
+            track: arguments.track.clone(),
+            boards: Vec::new(),
+            kernel: Some(kernel),
+        }
+    }
 }
 
-fn explain(arguments: &cli::Kernel, option: &str) -> anyhow::Result<ExitCode> {
-    let tree = Tree::read(&arguments.source, configure::ARCH)?;
+fn explain(source: &Path, option: &str, json: bool) -> anyhow::Result<ExitCode> {
+    let tree = Tree::read(source, ARCH)?;
     let about = tree.about(option).ok_or_else(|| anyhow!("this kernel has no option `{option}`"))?;
-    if arguments.json {
+    if json {
         super::print_json(&about)?;
     } else {
         super::print(&format!("{about}\n"))?;
     }
     Ok(ExitCode::SUCCESS)
-}
-
-fn describe(configured: &Configured, missing: &[Missing]) -> String {
-    let mut text = String::new();
-    for Denied { broken, reasons } in &configured.denied {
-        let (symbol, at) = (&broken.symbol, format!("{}:{}", broken.fragment, broken.line));
-        let _ = writeln!(text, "{symbol}: asked for {} in {at}, got {}", broken.asked, broken.got);
-        for reason in reasons {
-            let _ = writeln!(text, "  it {reason}");
-        }
-    }
-    for Missing { symbol, least, got } in missing {
-        let _ = writeln!(text, "{symbol}: the profile needs {least}, and it is {got}");
-    }
-    let (asked, denied) = (configured.asked, configured.denied.len());
-    let fragments = configured.fragments.join(", ");
-    let _ = write!(
-        text,
-        "{} of {asked} options hold ({} with {fragments})",
-        asked - denied,
-        configured.defconfig
-    );
-    text
 }

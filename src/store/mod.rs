@@ -6,7 +6,8 @@
 //! <store>/blobs/<sha256>.part       a download that was cut off
 //! <store>/derived/<key>/            files made from blobs, with manifest.json
 //! <store>/known/<digest>          digests of large files outside (see known.rs)
-//! <store>/locks/<digest>            held while a blob or a derived directory is made
+//! <store>/build/<name>/             where builds work that go on from what earlier ones left
+//! <store>/locks/<digest>            held while a blob or a derived directory is made, or a workplace used
 //! <store>/corrupt/<sha256>          what was found damaged, for whoever wants to know why
 //! ```
 //!
@@ -18,6 +19,7 @@ mod blob;
 mod derived;
 mod known;
 mod stamp;
+mod workplace;
 
 use std::fs::{self, File};
 use std::io;
@@ -31,6 +33,7 @@ use crate::digest::Sha256;
 use crate::interrupt::{self, Interrupted};
 pub use blob::Partial;
 pub use derived::{Derived, DerivedDir, Output, StoredFile};
+pub use workplace::Workplace;
 
 /// How often the lock of another build is tried.
 const LOCK_POLL: Duration = Duration::from_millis(100);
@@ -69,7 +72,7 @@ impl StoreError {
     }
 }
 
-/// The right to make one blob or derived directory, until it is dropped.
+/// The right to make one blob or derived directory, or to use one workplace, until it is dropped.
 struct Guard {
     _file: File,
 }

@@ -141,3 +141,27 @@ fn a_maker_that_fails_leaves_nothing() {
     assert!(store.derived(Sha256::of(b"key"), fail).is_err());
     assert_eq!(fs::read_dir(dir.path().join("store/derived")).unwrap().count(), 0);
 }
+
+#[test]
+fn a_workplace_keeps_what_is_in_it_and_has_one_user_at_a_time() {
+    let (_dir, store) = store();
+    let users = AtomicUsize::new(0);
+    let work = || {
+        let place = store.workplace("rpi").unwrap();
+        assert_eq!(users.fetch_add(1, Ordering::SeqCst), 0, "two at once");
+        let log = place.dir().join("log");
+        let before = fs::read(&log).unwrap_or_default();
+        std::thread::sleep(Duration::from_millis(20));
+        fs::write(&log, [before, b"x".to_vec()].concat()).unwrap();
+        users.fetch_sub(1, Ordering::SeqCst);
+    };
+    std::thread::scope(|scope| {
+        for _ in 0..3 {
+            scope.spawn(work);
+        }
+    });
+    let place = store.workplace("rpi").unwrap();
+    assert_eq!(fs::read(place.dir().join("log")).unwrap(), b"xxx");
+    place.clear().unwrap();
+    assert_eq!(fs::read_dir(place.dir()).unwrap().count(), 0);
+}

@@ -10,6 +10,7 @@ pub mod initramfs;
 pub mod modules;
 pub mod rootfs;
 pub mod settings;
+pub mod tarball;
 
 use std::sync::Arc;
 

@@ -1,18 +1,15 @@
 //! A tree as squashfs, written by `mksquashfs` from a tar stream: neither root nor a copy of the
 //! files is needed.
 
-use std::collections::BTreeMap;
 use std::ffi::OsString;
-use std::io::{self, Read as _, Write};
+use std::io;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Stdio};
 
-use tar::{Builder, EntryType, Header};
-
 use crate::image::extents::Extents;
-use crate::substrate::content::Stream;
+use crate::substrate::tarball::{self, TarballError};
 use crate::tool::{MKSQUASHFS, ToolError, UNSHARE};
-use crate::tree::{FileTree, Kind, Node, TreePath};
+use crate::tree::{FileTree, TreePath};
 
 /// The middle of what the program offers; its own default is 15.
 const ZSTD_LEVEL: u32 = 9;
@@ -23,14 +20,9 @@ pub enum SquashfsError {
     /// The program is missing or does not start.
     #[error(transparent)]
     Tool(#[from] ToolError),
-    /// An entry cannot be passed on.
-    #[error("passing `{path}` to `mksquashfs`")]
-    Pass {
-        /// The entry.
-        path: TreePath,
-        /// The reason.
-        source: io::Error,
-    },
+    /// The tree cannot be passed on.
+    #[error("passing the tree to `mksquashfs`")]
+    Pass(#[from] TarballError),
     /// The program ended with an error.
     #[error("`mksquashfs` could not write `{path}`: {stderr}")]
     Failed {
@@ -57,7 +49,8 @@ pub enum SquashfsError {
 pub fn write(tree: &FileTree, epoch: u32, out: &Path) -> Result<Extents, SquashfsError> {
     let mut child = start(&arguments(tree, epoch, out))?;
     let input = child.stdin.take().expect("standard input is a pipe");
-    let sent = send(tree, io::BufWriter::with_capacity(256 << 10, input));
+    // `-all-time` sets the times.
+    let sent = tarball::write(tree, 0, io::BufWriter::with_capacity(256 << 10, input));
     let failed = |stderr| SquashfsError::Failed { path: out.to_owned(), stderr };
     let output = child.wait_with_output().map_err(|error| failed(error.to_string()))?;
     if !output.status.success() {
@@ -93,57 +86,4 @@ fn arguments(tree: &FileTree, epoch: u32, out: &Path) -> Vec<OsString> {
     arguments.extend(["-tar", "-noappend", "-quiet", "-no-progress"].map(OsString::from));
     arguments.extend(settings.into_iter().flat_map(|(name, value)| [name.into(), value.into()]));
     arguments
-}
-
-/// Writes the tree as pax archive. A hard link comes after its file, whatever their names.
-fn send(tree: &FileTree, out: impl Write) -> Result<(), SquashfsError> {
-    let mut builder = Builder::new(out);
-    let is_link = |node: &Node| matches!(node.kind, Kind::HardLink(_));
-    let files = tree.iter().skip(1).filter(|(_, node)| !is_link(node));
-    for (path, node) in files.chain(tree.iter().filter(|(_, node)| is_link(node))) {
-        append(&mut builder, path, node)
-            .map_err(|source| SquashfsError::Pass { path: path.clone(), source })?;
-    }
-    let end = |source| SquashfsError::Pass { path: TreePath::root(), source };
-    builder.into_inner().map_err(end)?.flush().map_err(end)
-}
-
-fn append(builder: &mut Builder<impl Write>, path: &TreePath, node: &Node) -> io::Result<()> {
-    let xattrs: BTreeMap<String, &Vec<u8>> =
-        node.meta.xattrs.iter().map(|(name, value)| (format!("SCHILY.xattr.{name}"), value)).collect();
-    builder.append_pax_extensions(xattrs.iter().map(|(name, value)| (name.as_str(), value.as_slice())))?;
-    let mut header = Header::new_gnu();
-    header.set_mode(node.meta.mode.into());
-    header.set_uid(node.meta.uid.into());
-    header.set_gid(node.meta.gid.into());
-    header.set_mtime(0);
-    header.set_size(0);
-    let (kind, target) = match &node.kind {
-        Kind::Dir => (EntryType::Directory, None),
-        Kind::File(content) => {
-            header.set_size(content.size());
-            return builder.append_data(
-                &mut header,
-                path.as_str(),
-                Stream::new(content).take(content.size()),
-            );
-        }
-        Kind::Symlink(target) => (EntryType::Symlink, Some(target.as_str())),
-        Kind::HardLink(target) => (EntryType::Link, Some(target.as_str())),
-        Kind::CharDevice { major, minor } => (device(&mut header, EntryType::Char, *major, *minor)?, None),
-        Kind::BlockDevice { major, minor } => (device(&mut header, EntryType::Block, *major, *minor)?, None),
-        Kind::Fifo => (EntryType::Fifo, None),
-        Kind::Socket => return Err(io::Error::other("a socket has no place in an archive")),
-    };
-    header.set_entry_type(kind);
-    match target {
-        Some(target) => builder.append_link(&mut header, path.as_str(), target),
-        None => builder.append_data(&mut header, path.as_str(), io::empty()),
-    }
-}
-
-fn device(header: &mut Header, kind: EntryType, major: u32, minor: u32) -> io::Result<EntryType> {
-    header.set_device_major(major)?;
-    header.set_device_minor(minor)?;
-    Ok(kind)
 }

@@ -1,0 +1,232 @@
+//! From a recipe to what the store keeps.
+//!
+//! ```text
+//!   .config --make syncconfig: does it stay?--make Image modules dtbs--> out/ --+--> kernel.tar
+//!   modules from outside, one after the other --make M=... modules------> .ko --+
+//!                                             --make run-command------> staging/ --> headers.tar
+//! ```
+
+use std::io;
+use std::path::{Path, PathBuf};
+use std::time::Instant;
+
+use serde::{Deserialize, Serialize};
+
+use super::make::{MakeError, Tally, Watch};
+use super::recipe::{has_debug_info, has_modules};
+use super::shop::{self, Shop, check_config};
+use super::signing::Signing;
+use super::{BuildError, Make, Recipe, headers, products};
+use crate::kconfig::Config;
+use crate::store::{Derived, DerivedDir, Store, StoredFile};
+use crate::substrate::tarball;
+use crate::tree::FileTree;
+
+const KERNEL: &str = "kernel.tar";
+const HEADERS: &str = "headers.tar";
+const LOG: &str = "build.log";
+const INFO: &str = "info.json";
+
+const RANDOM_KEY: &str = "The kernel trusts modules that are signed with a key made for this one build, which is \
+    gone: another build will be another kernel, and no module can be signed for this one later. A signing key \
+    of the project makes it the same each time.";
+const NO_HEADERS: &str = "This kernel is too old to tell which of its headers modules from outside need, so \
+    there are none.";
+
+/// A kernel that was built.
+#[derive(Clone, Debug)]
+pub struct Built {
+    /// Its release, as `uname -r` says it.
+    pub release: String,
+    /// `kernel.tar`: kernel, device trees and modules, laid out as a kernel package of Debian.
+    pub kernel: StoredFile,
+    /// `headers.tar`: what modules from outside are built with, on a machine like this one. None when the
+    /// kernel takes no modules, or its source is too old to tell what belongs to them.
+    pub headers: Option<StoredFile>,
+    /// All that make said.
+    pub log: StoredFile,
+    /// How long building took, in seconds.
+    pub seconds: u64,
+    /// What make did for kernel, modules and device trees, in steps as it counts them.
+    pub steps: u64,
+    /// How many of them compiled a file for the device: few when an earlier build had left the others.
+    pub compiled: u64,
+    /// What a person should know of it, each a sentence.
+    pub notes: Vec<String>,
+    /// Whether the store had it.
+    pub is_kept: bool,
+}
+
+/// What the store keeps beside the files.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+struct Info {
+    release: String,
+    seconds: u64,
+    steps: u64,
+    compiled: u64,
+    notes: Vec<String>,
+}
+
+/// Builds a kernel, once for the same recipe, and keeps it in the store.
+///
+/// # Errors
+/// When the recipe asks for what the source or the configuration does not have; when a program is missing
+/// or fails; when there is no room; and when the user asks to stop. Then the store keeps nothing, and the
+/// next build goes on where this one stopped.
+pub fn build(store: &Store, recipe: &Recipe) -> Result<Built, BuildError> {
+    let config = Config::parse(recipe.config);
+    let signing = Signing::of(&config, recipe.signing_key)?;
+    let goals = recipe.goals(&config)?;
+    recipe.check_modules(&config)?;
+    let job = Job { recipe, config, signing, goals };
+    let mut is_kept = true;
+    let kept = store.derived(recipe.key(&job.signing), |dir| {
+        is_kept = false;
+        job.run(store, dir)
+    })?;
+    Built::of(&kept, is_kept)
+}
+
+impl Built {
+    fn of(kept: &Derived, is_kept: bool) -> Result<Self, BuildError> {
+        let gone = || BuildError::Info(io::ErrorKind::NotFound.into());
+        let file = |name| kept.get(name).cloned().ok_or_else(gone);
+        let text = std::fs::read(file(INFO)?.path).map_err(BuildError::Info)?;
+        let info: Info = serde_json::from_slice(&text).map_err(|error| BuildError::Info(error.into()))?;
+        Ok(Built {
+            release: info.release,
+            kernel: file(KERNEL)?,
+            headers: kept.get(HEADERS).cloned(),
+            log: file(LOG)?,
+            seconds: info.seconds,
+            steps: info.steps,
+            compiled: info.compiled,
+            notes: info.notes,
+            is_kept,
+        })
+    }
+}
+
+/// A recipe that was checked.
+struct Job<'a> {
+    recipe: &'a Recipe<'a>,
+    config: Config,
+    signing: Signing,
+    goals: Vec<String>,
+}
+
+impl Job<'_> {
+    fn run(&self, store: &Store, dir: &mut DerivedDir) -> Result<(), BuildError> {
+        shop::bear(&self.recipe.source.path)?;
+        let place = store.workplace(&self.recipe.workplace(&self.signing))?;
+        let shop = Shop::open(place, self.recipe.config, self.recipe.is_clean)?;
+        let lent = self.signing.lend(&shop.out())?;
+        let made = self.make(&shop, dir).map_err(|error| shop.judge(error));
+        drop(lent);
+        made?;
+        shop.close()
+    }
+
+    fn make(&self, shop: &Shop, dir: &mut DerivedDir) -> Result<(), BuildError> {
+        let start = Instant::now();
+        let Recipe { source, toolchain, config, .. } = *self.recipe;
+        let make = Make::new(&source.path, &shop.out(), toolchain).dated(source.epoch);
+        let make = make.with_debug_info(has_debug_info(&self.config));
+        // Make would do the same first: so a change is seen before the long work, not after it.
+        make.run(&["syncconfig"])?;
+        check_config(config, &shop.config()?)?;
+        let goals: Vec<&str> = self.goals.iter().map(String::as_str).collect();
+        let tally = self.watch(&make, &goals, &format!("building kernel {}", source.version), shop.log())?;
+        check_config(config, &shop.config()?)?;
+        let release = products::release(&shop.out())?;
+        let modules = self.install_modules(&make, shop, &release)?;
+        let tree = products::kernel(shop, &release, self.recipe.dtbs, modules.as_deref())?;
+        self.pack(dir, KERNEL, &tree)?;
+        if self.has_headers() {
+            shop.clear_staging()?;
+            headers::collect(make, &shop.staging())?;
+            self.pack(dir, HEADERS, &products::headers(&shop.staging(), &release)?)?;
+        }
+        keep_log(dir, &shop.log())?;
+        let seconds = start.elapsed().as_secs();
+        let Tally { steps, compiled, .. } = tally;
+        keep_info(dir, &Info { release, seconds, steps, compiled, notes: self.notes() })
+    }
+
+    /// Asks make for something that takes its time.
+    fn watch(&self, make: &Make, goals: &[&str], label: &str, log: PathBuf) -> Result<Tally, MakeError> {
+        make.watch(goals, &Watch { jobs: self.recipe.jobs, label: label.to_owned(), log, expected: None })
+    }
+
+    /// Installs all modules, those from outside too; where they are then, if the kernel takes any.
+    fn install_modules(
+        &self,
+        make: &Make,
+        shop: &Shop,
+        release: &str,
+    ) -> Result<Option<PathBuf>, BuildError> {
+        if !has_modules(&self.config) {
+            return Ok(None);
+        }
+        shop.clear_staging()?;
+        let make = make.clone().with("INSTALL_MOD_PATH", shop.staging()).with("DEPMOD", "true");
+        // With several threads, newer versions of these programs write other bytes.
+        let make = make.with("XZ", "xz --threads=1").with("ZSTD", "zstd --single-thread");
+        let make = if self.recipe.strips_modules { make.with("INSTALL_MOD_STRIP", "1") } else { make };
+        self.watch(&make, &["modules_install"], "installing the modules", shop.log())?;
+        for module in self.recipe.modules {
+            let dir = shop.out().join("factory").join(&module.name);
+            shop::remove_dir(&dir)?;
+            module.write_to(&dir)?;
+            let make = outside(&make, &dir);
+            let label = format!("building the kernel module {}", module.name);
+            let build = |goal| self.watch(&make, &[goal], &label, shop.log());
+            let built = build("modules").and_then(|_| build("modules_install"));
+            built.map_err(|source| BuildError::Module { name: module.name.clone(), source })?;
+        }
+        Ok(Some(shop.staging().join("lib/modules").join(release)))
+    }
+
+    fn has_headers(&self) -> bool {
+        has_modules(&self.config) && headers::are_collected_by(&self.recipe.source.path)
+    }
+
+    fn pack(&self, dir: &mut DerivedDir, name: &str, tree: &FileTree) -> Result<(), BuildError> {
+        let epoch = self.recipe.source.epoch;
+        dir.file(name, |file| Ok::<(), BuildError>(tarball::write(tree, epoch, file)?))
+    }
+
+    fn notes(&self) -> Vec<String> {
+        let mut notes = Vec::new();
+        if matches!(self.signing, Signing::Random) {
+            notes.push(RANDOM_KEY.to_owned());
+        }
+        if has_modules(&self.config) && !self.has_headers() {
+            notes.push(NO_HEADERS.to_owned());
+        }
+        notes
+    }
+}
+
+/// Make for the module from outside in `dir`. In its messages it names itself as the source of a module in
+/// the tree would: by a path that is the same on every machine.
+fn outside(make: &Make, dir: &Path) -> Make {
+    let maps = format!(
+        "-ffile-prefix-map={}=. -fdebug-prefix-map={}/=",
+        make.out().display(),
+        make.source().display()
+    );
+    let make = make.clone().with("M", dir).with("INSTALL_MOD_DIR", "updates");
+    make.with("KCFLAGS", &maps).with("KAFLAGS", &maps)
+}
+
+fn keep_log(dir: &mut DerivedDir, log: &Path) -> Result<(), BuildError> {
+    let on = || BuildError::on("reading", log);
+    let mut from = std::fs::File::open(log).map_err(on())?;
+    dir.file(LOG, |file| io::copy(&mut from, file).map(drop).map_err(on()))
+}
+
+fn keep_info(dir: &mut DerivedDir, info: &Info) -> Result<(), BuildError> {
+    let text = serde_json::to_vec_pretty(info).map_err(|error| BuildError::Info(error.into()))?;
+    dir.file(INFO, |file| Ok::<(), BuildError>(file.append(&text)?))
+}
