@@ -136,6 +136,10 @@ pub fn obtain(plan: &Plan, store: &Store, parts: &Parts) -> Result<Addons, Addon
         addons.build(store, headers, &Source::of_dir(dir)?, &Toolchain::find()?)?;
     }
     let ours = Source::rpi_vcio();
+    // Then it is the project's, whatever is in it.
+    if addons.built.iter().any(|module| module.name == ours.name) {
+        return Ok(addons);
+    }
     if plan.track.wants_vcio() && !answers.has_vcio && !addons.has(&ours.name) {
         match Toolchain::find() {
             _ if headers.is_empty() => addons.notes.push(format!("{WITHOUT}: {NO_HEADERS}")),

@@ -242,3 +242,18 @@ fn modules_that_a_kernel_would_not_load_are_refused() {
     let proprietary = format!("MODULE_LICENSE(\"Proprietary\");\n{gpl}");
     assert_eq!(refused(&proprietary), LinkageError::GplOnly("kobject_uevent".into()));
 }
+
+#[test]
+fn what_a_makefile_cannot_make_is_said() {
+    let headers = Headers::of(&Generic.kernel());
+    let refused = |makefile: &str| {
+        let project = Project::new(&[("src/Kbuild", makefile), ("src/own.c", "int x = y;\n")]);
+        headers.build(&project.path("src"), &project.path("store")).unwrap_err()
+    };
+    let error = refused("# obj-m := own.o\n");
+    assert!(matches!(&error, OotError::NoModule(name) if name == "src"), "{error:?}");
+    let error = refused("obj-m := own.o\n");
+    let OotError::Tool { source, .. } = &error else { panic!("{error:?}") };
+    assert!(source.to_string().contains("src/own.c:1:9: error: 'y' undeclared"), "{source}");
+    assert!(!source.to_string().contains("/tmp/"), "{source}");
+}
