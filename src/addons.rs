@@ -117,18 +117,16 @@ pub fn notes(plan: &Plan) -> Vec<String> {
     }
 }
 
-/// Looks for modules in the kernel's package, and builds those that are not in it: of the project's
-/// directories, unless the kernel was built here with them, and ours that the kernel lacks. What was
-/// built before is taken out of the store.
+/// Looks for modules in the kernel's package, and builds those of the project's directories `own` that are
+/// not in it, and ours if the kernel lacks it. What was built before is taken out of the store.
 ///
 /// # Errors
 /// When a package is damaged, a module cannot be built although there is a compiler, or the project has
 /// directories and there is no compiler or no header package.
-pub fn obtain(plan: &Plan, store: &Store, parts: &Parts) -> Result<Addons, AddonsError> {
+pub fn obtain(plan: &Plan, own: &[PathBuf], store: &Store, parts: &Parts) -> Result<Addons, AddonsError> {
     let (kernel, headers) = (parts.get(part::KERNEL), parts.get(part::HEADERS));
     let answers = answers(store, kernel)?;
     let mut addons = Addons { modules: answers.modules, ..Addons::default() };
-    let own = plan.kernel.modules.iter().filter(|_| plan.kernel.build.is_none());
     for dir in own {
         if headers.is_empty() {
             return Err(AddonsError::NoHeaders(dir.clone()));

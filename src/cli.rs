@@ -185,6 +185,9 @@ pub struct Compile {
     /// Compiler calls at the same time [default: one for each processor].
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=1024))]
     pub make_jobs: Option<u16>,
+    /// Put a cache or a farm in front of the compiler: ccache, sccache, distcc or icecc.
+    #[arg(long, value_name = "LAUNCHER")]
+    pub launcher: Option<crate::kbuild::Launcher>,
     /// What the names of the compiler's programs start with [default: aarch64-linux-gnu-, or nothing
     /// where this machine is one of 64-bit ARM].
     #[arg(long, value_name = "PREFIX")]

@@ -66,6 +66,13 @@ fn names<S: Serializer>(fragments: &[FragmentFile], serializer: S) -> Result<S::
     serializer.collect_seq(fragments.iter().map(ToString::to_string))
 }
 
+impl Kernel {
+    /// Directories of modules that are not built together with the kernel.
+    pub fn modules_beside_it(&self) -> &[PathBuf] {
+        if self.build.is_some() { &[] } else { &self.modules }
+    }
+}
+
 /// What a person says on the command line of a kernel that is to be built.
 #[derive(Clone, Debug, Default)]
 pub struct KernelRequest {
