@@ -3,8 +3,8 @@
 //!
 //! ```text
 //!   the kernel's package     updates/*.ko, built with it ------------------+
-//!   directories of the project  --oot--> *.ko -----------------------------+--> loaded at the start
-//!   rpi-vcio, unless the kernel has /dev/vcio  --oot--> rpi-vcio.ko -------+
+//!   directories of the project  --oot--> *.ko -----------------------------+--> loaded at the start,
+//!   rpi-vcio, unless the kernel has /dev/vcio  --oot--> rpi-vcio.ko -------+    or when their devices show up
 //! ```
 //! They need headers and a compiler. What a project asks for is an error without; an image without ours
 //! says so: it is another image then, with another id, since the id covers the modules' bytes.
@@ -52,7 +52,7 @@ const NO_HEADERS: &str = "there are no headers to build the module rpi-vcio for 
 pub struct Addons {
     /// Modules that the kernel's package does not have.
     pub built: Vec<BuiltModule>,
-    /// All modules that are not the kernel's own, to be loaded at the start.
+    /// All modules that are not the kernel's own: to be loaded at the start, or with their devices.
     pub modules: Vec<Module>,
     /// Sources that go into the image, as the licences of these modules ask for.
     pub sources: Vec<Source>,
@@ -87,6 +87,11 @@ pub enum AddonsError {
     /// A program is broken.
     #[error(transparent)]
     Tool(#[from] ToolError),
+    /// Nothing tells how the kernel was built.
+    #[error(
+        "there are no headers to build the modules of `{0}` against\n\nhint: take the kernel from a package, or build it"
+    )]
+    NoHeaders(PathBuf),
     /// Two directories make modules of one name.
     #[error("module `{0}` is made twice\n\nhint: give one of them another name")]
     Twice(String),
@@ -112,21 +117,27 @@ pub fn notes(plan: &Plan) -> Vec<String> {
     }
 }
 
-/// Looks for modules in the kernel's package, and builds those of the directories `own` and ours that
-/// the kernel lacks, or takes them out of the store. Directories whose modules were built together with
-/// the kernel are not to be named again.
+/// Looks for modules in the kernel's package, and builds those of the project's directories `own` that are
+/// not in it, and ours if the kernel lacks it. What was built before is taken out of the store.
 ///
 /// # Errors
-/// When a package is damaged, a module cannot be built although there is a compiler, or a directory is
-/// named and there is no compiler or no header package.
+/// When a package is damaged, a module cannot be built although there is a compiler, or the project has
+/// directories and there is no compiler or no header package.
 pub fn obtain(plan: &Plan, own: &[PathBuf], store: &Store, parts: &Parts) -> Result<Addons, AddonsError> {
     let (kernel, headers) = (parts.get(part::KERNEL), parts.get(part::HEADERS));
     let answers = answers(store, kernel)?;
     let mut addons = Addons { modules: answers.modules, ..Addons::default() };
     for dir in own {
+        if headers.is_empty() {
+            return Err(AddonsError::NoHeaders(dir.clone()));
+        }
         addons.build(store, headers, &Source::of_dir(dir)?, &Toolchain::find()?)?;
     }
     let ours = Source::rpi_vcio();
+    // Then it is the project's, whatever is in it.
+    if addons.built.iter().any(|module| module.name == ours.name) {
+        return Ok(addons);
+    }
     if plan.track.wants_vcio() && !answers.has_vcio && !addons.has(&ours.name) {
         match Toolchain::find() {
             _ if headers.is_empty() => addons.notes.push(format!("{WITHOUT}: {NO_HEADERS}")),

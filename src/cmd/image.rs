@@ -5,8 +5,8 @@ use std::time::Instant;
 
 use anyhow::Context as _;
 
-use crate::manifest::Manifest;
 use crate::kernel::{self, build::Workshop};
+use crate::manifest::Manifest;
 use crate::{addons, check, cli, disk, image, ingredients, plan, progress};
 
 pub(super) fn run(arguments: &cli::Image) -> anyhow::Result<ExitCode> {

@@ -54,7 +54,9 @@ pub enum BuildError {
     #[error("part `{}` is missing", part::KERNEL_SOURCE)]
     NoSource,
     /// A directory is not changed.
-    #[error("`{0}` is a directory, which is never changed, and `kernel.patches` would\n\nhint: apply the patches there, or name an archive")]
+    #[error(
+        "`{0}` is a directory, which is never changed, and `kernel.patches` would\n\nhint: apply the patches there, or name an archive"
+    )]
     PatchedDirectory(PathBuf),
     /// The source cannot be used.
     #[error(transparent)]

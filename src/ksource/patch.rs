@@ -93,7 +93,8 @@ impl Patch {
             .try_clone()
             .and_then(|second| Ok([checked.into(), second.try_clone()?.into(), second.into()]));
         let mut child = PATCH.spawn(&arguments, streams.map_err(io)?)?;
-        let status = child.wait().map_err(|source| ToolError::Start { program: PATCH.program.to_owned(), source })?;
+        let status =
+            child.wait().map_err(|source| ToolError::Start { program: PATCH.program.to_owned(), source })?;
         if status.success() {
             return Ok(None);
         }

@@ -86,6 +86,8 @@ struct Exported {
     is_gpl_only: bool,
     /// Empty for none.
     namespace: String,
+    /// Whether the owner is a module of the directory.
+    is_beside: bool,
 }
 
 impl Exports {
@@ -98,6 +100,7 @@ impl Exports {
                 checksum: checksum.to_owned(),
                 is_gpl_only: fields.next().is_some_and(|kind| kind.ends_with("_GPL")),
                 namespace: fields.next().unwrap_or_default().to_owned(),
+                is_beside: false,
             };
             Some((symbol.to_owned(), exported))
         };
@@ -115,8 +118,11 @@ impl Exports {
                 checksum: hex(checksum),
                 is_gpl_only: *is_gpl_only,
                 namespace: namespace.clone(),
+                is_beside: true,
             };
-            if let Some(other) = self.symbols.insert(symbol.clone(), exported) {
+            // A module may stand in for one of the kernel's, with all that this has for others.
+            let other = self.symbols.insert(symbol.clone(), exported);
+            if let Some(other) = other.filter(|other| other.is_beside || other.owner == KERNEL) {
                 return Err(LinkageError::Twice { symbol: symbol.clone(), owner: other.owner });
             }
         }
@@ -345,6 +351,12 @@ mod tests {
         assert!(client.ends_with("MODULE_INFO(depends, \"my-server\");\n"), "{client}");
         let error = exports.add("another", &server, 0xab).unwrap_err();
         assert_eq!(error, LinkageError::Twice { symbol: "served".into(), owner: "my-server".into() });
+        let mut stand_in = object(&[], &[]);
+        stand_in.exports.push(export("rpi_firmware_get"));
+        assert_eq!(exports.add("my-firmware", &stand_in, 0xab), Ok(()));
+        stand_in.exports.push(export("misc_register"));
+        let error = Exports::parse(SYMVERS, false).add("my-firmware", &stand_in, 0xab).unwrap_err();
+        assert_eq!(error, LinkageError::Twice { symbol: "misc_register".into(), owner: "vmlinux".into() });
         server.defines.insert("__ksymtab_served".to_owned());
         assert_eq!(exports.add("old", &server, 0), Err(LinkageError::OldExports));
     }

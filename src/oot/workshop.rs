@@ -20,7 +20,7 @@ use super::linkage::{self, LinkageError};
 use super::object::Object;
 use super::{OotError, Source, toolchain, write};
 use crate::progress;
-use crate::tool;
+use crate::tool::{self, ToolError};
 use crate::tree::FileTree;
 
 /// List of the modules that a Makefile makes.
@@ -120,8 +120,18 @@ impl<'a> Workshop<'a> {
         arguments.extend([variable("O", &self.headers.dir), variable("M", &self.dir), flags]);
         arguments.push(format!("-j{}", thread::available_parallelism().map_or(1, NonZero::get)).into());
         arguments.extend(goals.iter().map(OsString::from));
-        let failed = |source| OotError::Tool { name: self.source.name.clone(), source };
-        tool::MAKE.run_alone(&arguments).map(drop).map_err(failed)
+        tool::MAKE.run_alone(&arguments).map(drop).map_err(|error| self.failed(error))
+    }
+
+    /// What the compiler says, with files as the project has them, and not what make adds.
+    fn failed(&self, mut source: ToolError) -> OotError {
+        if let ToolError::Failed { stderr, .. } = &mut source {
+            let lines = stderr.lines().filter(|line| !line.starts_with("make"));
+            let said = lines.collect::<Vec<_>>().join("\n");
+            let said = if said.is_empty() { &*stderr } else { &said };
+            *stderr = said.replace(&*self.dir.to_string_lossy(), &self.source.name);
+        }
+        OotError::Tool { name: self.source.name.clone(), source }
     }
 
     fn refused(&self, draft: &Draft, source: LinkageError) -> OotError {
