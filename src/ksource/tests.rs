@@ -2,6 +2,8 @@ use std::fs::{self, Permissions};
 use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _, symlink};
 use std::path::{Path, PathBuf};
 
+use proptest::prelude::*;
+
 use super::unpack::{Limits, unpack};
 use super::*;
 use crate::store::Store;
@@ -337,6 +339,39 @@ fn patches_that_are_not_safe_are_refused_before_anything_is_unpacked() {
         let text = bench.patched(&patch).unwrap_err();
         assert!(text.starts_with(&format!("patch `DIR/my.patch`, {expected}")), "{text}");
         assert_eq!(bench.left(), [] as [PathBuf; 0]);
+    }
+}
+
+proptest! {
+    #[test]
+    fn no_patch_is_too_strange_to_be_read(lines in proptest::collection::vec(any::<(u8, u8, String)>(), 0..30)) {
+        let heads = ["--- a/", "+++ ", "@@ -1,2 +3,4 @@", "@@ -", " ", "-", "+", "\\ ", "rename to ", ""];
+        let line = |(head, count, rest): &(u8, u8, String)| {
+            format!("{}{count}{rest}\n", heads[*head as usize % heads.len()])
+        };
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("x.patch");
+        fs::write(&path, lines.iter().map(line).collect::<String>()).unwrap();
+        match patch::Patch::read(&path) {
+            Ok(_) | Err(SourceTreeError::BadPatch { .. }) => {}
+            Err(other) => panic!("{other}"),
+        }
+    }
+
+    #[test]
+    fn a_link_that_is_let_through_never_steps_out(
+        steps in proptest::collection::vec(prop_oneof![Just(".."), Just("."), Just(""), Just("d")], 1..8),
+        depth in 0..4_usize,
+    ) {
+        let target = steps.join("/");
+        if unpack::stays_inside(&target, depth) {
+            prop_assert!(!target.starts_with('/'));
+            let mut level = depth as i64;
+            for step in steps {
+                level += match step { ".." => -1, "d" => 1, _ => 0 };
+                prop_assert!(level >= 0, "{target}");
+            }
+        }
     }
 }
 

@@ -211,7 +211,7 @@ impl<'a> Writer<'a> {
 
 /// Whether a link in a directory `depth` levels below the top leads to something below the top: as many
 /// `..` as there are levels, at most, and only in front.
-fn stays_inside(target: &str, depth: usize) -> bool {
+pub(super) fn stays_inside(target: &str, depth: usize) -> bool {
     let mut steps = target.split('/').filter(|step| !matches!(*step, "" | ".")).peekable();
     let mut ups = 0;
     while steps.next_if_eq(&"..").is_some() {
