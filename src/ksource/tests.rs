@@ -195,7 +195,8 @@ fn a_damaged_tree_is_made_anew() {
 #[test]
 fn members_that_have_no_place_in_a_tree_are_refused_and_leave_nothing() {
     let outside = "`linux.tar` links to";
-    let cases: [(&[Member], &str); 10] = [
+    let cases: [(&[Member], &str); 11] = [
+        (&[member("beside", b'2', "linux-6.12.7/Makefile")], "is not the source of a kernel"),
         (&[file("linux-6.12.7/../../x", b"x")], "leads out of the tree with `..`"),
         (&[file("/tmp/factory-x", b"x")], "`/tmp/factory-x` is an absolute path"),
         (
@@ -332,6 +333,7 @@ fn patches_that_are_not_safe_are_refused_before_anything_is_unpacked() {
             "line 5: a hunk has other lines than its head says",
         ),
         ("--- a/x\n+++ b/x\n@@ -1,9 +1,8 @@\n-x".to_owned(), "line 4: it ends within a hunk"),
+        ("new file mode 120000\n--- /dev/null\n+++ b/x\n".to_owned(), "line 1: it makes a symbolic link"),
         ("hello".to_owned(), "line 1: it is no unified diff"),
         ("--- a/x\n+++ b/x\nGIT binary patch\n".to_owned(), "line 3: it changes a binary file"),
     ] {
