@@ -82,7 +82,7 @@ impl Patch {
     /// Runs `patch`; what it says when it fails.
     fn run(&self, tree: &Path) -> Result<Option<String>, SourceTreeError> {
         let io = SourceTreeError::reading(&self.path);
-        let [checked, output] = self.files().map_err(io)?;
+        let [checked, mut output] = self.files().map_err(io)?;
         // `-f` asks nothing and takes no patch for one that is to be reversed.
         let options =
             ["-p1", "-u", "-f", "--no-backup-if-mismatch", "--quoting-style=literal", "-r", "-", "-d"];
@@ -99,7 +99,6 @@ impl Patch {
             return Ok(None);
         }
         let mut said = Vec::new();
-        let mut output = output;
         let read = output.rewind().and_then(|()| output.read_to_end(&mut said));
         read.map_err(SourceTreeError::reading(&self.path))?;
         Ok(Some(String::from_utf8_lossy(&said).into_owned()))
@@ -154,6 +153,8 @@ fn names(patch: &[u8]) -> Result<Vec<(usize, TreePath)>, Wrong> {
             hunk = Hunk::parse(line).ok_or_else(|| (at, "the head of a hunk is damaged".to_owned()))?;
         } else if line.starts_with(b"GIT binary patch") || line.starts_with(b"Binary files ") {
             return Err((at, "it changes a binary file, which `patch` cannot do".to_owned()));
+        } else if line.starts_with(b"new file mode 12") || line.starts_with(b"new mode 12") {
+            return Err((at, "it makes a symbolic link, which is not supported".to_owned()));
         } else if let Some(name) = name(line).map_err(|what| (at, what))? {
             names.push((at, name));
         }

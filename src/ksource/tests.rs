@@ -2,6 +2,8 @@ use std::fs::{self, Permissions};
 use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _, symlink};
 use std::path::{Path, PathBuf};
 
+use proptest::prelude::*;
+
 use super::unpack::{Limits, unpack};
 use super::*;
 use crate::store::Store;
@@ -193,7 +195,8 @@ fn a_damaged_tree_is_made_anew() {
 #[test]
 fn members_that_have_no_place_in_a_tree_are_refused_and_leave_nothing() {
     let outside = "`linux.tar` links to";
-    let cases: [(&[Member], &str); 10] = [
+    let cases: [(&[Member], &str); 11] = [
+        (&[member("beside", b'2', "linux-6.12.7/Makefile")], "is not the source of a kernel"),
         (&[file("linux-6.12.7/../../x", b"x")], "leads out of the tree with `..`"),
         (&[file("/tmp/factory-x", b"x")], "`/tmp/factory-x` is an absolute path"),
         (
@@ -330,6 +333,7 @@ fn patches_that_are_not_safe_are_refused_before_anything_is_unpacked() {
             "line 5: a hunk has other lines than its head says",
         ),
         ("--- a/x\n+++ b/x\n@@ -1,9 +1,8 @@\n-x".to_owned(), "line 4: it ends within a hunk"),
+        ("new file mode 120000\n--- /dev/null\n+++ b/x\n".to_owned(), "line 1: it makes a symbolic link"),
         ("hello".to_owned(), "line 1: it is no unified diff"),
         ("--- a/x\n+++ b/x\nGIT binary patch\n".to_owned(), "line 3: it changes a binary file"),
     ] {
@@ -337,6 +341,39 @@ fn patches_that_are_not_safe_are_refused_before_anything_is_unpacked() {
         let text = bench.patched(&patch).unwrap_err();
         assert!(text.starts_with(&format!("patch `DIR/my.patch`, {expected}")), "{text}");
         assert_eq!(bench.left(), [] as [PathBuf; 0]);
+    }
+}
+
+proptest! {
+    #[test]
+    fn no_patch_is_too_strange_to_be_read(lines in proptest::collection::vec(any::<(u8, u8, String)>(), 0..30)) {
+        let heads = ["--- a/", "+++ ", "@@ -1,2 +3,4 @@", "@@ -", " ", "-", "+", "\\ ", "rename to ", ""];
+        let line = |(head, count, rest): &(u8, u8, String)| {
+            format!("{}{count}{rest}\n", heads[*head as usize % heads.len()])
+        };
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("x.patch");
+        fs::write(&path, lines.iter().map(line).collect::<String>()).unwrap();
+        match patch::Patch::read(&path) {
+            Ok(_) | Err(SourceTreeError::BadPatch { .. }) => {}
+            Err(other) => panic!("{other}"),
+        }
+    }
+
+    #[test]
+    fn a_link_that_is_let_through_never_steps_out(
+        steps in proptest::collection::vec(prop_oneof![Just(".."), Just("."), Just(""), Just("d")], 1..8),
+        depth in 0..4_usize,
+    ) {
+        let target = steps.join("/");
+        if unpack::stays_inside(&target, depth) {
+            prop_assert!(!target.starts_with('/'));
+            let mut level = depth as i64;
+            for step in steps {
+                level += match step { ".." => -1, "d" => 1, _ => 0 };
+                prop_assert!(level >= 0, "{target}");
+            }
+        }
     }
 }
 

@@ -59,7 +59,7 @@ pub(super) fn unpack(
     }
     // What packs the archive has checksums at its end, which tell of damage before it.
     io::copy(&mut stream, &mut io::sink()).map_err(|error| SourceTreeError::tar(name)(error.into()))?;
-    let top = top(dir)?;
+    let top = writer.top()?;
     writer.link(&top)?;
     lift(&top, dir)?;
     Ok(writer.done)
@@ -170,6 +170,15 @@ impl<'a> Writer<'a> {
         file.map_err(|error| self.cannot_make(path, error))
     }
 
+    /// The directory that the tree begins in. Links are members as well, and are not there yet.
+    fn top(&self) -> Result<PathBuf, SourceTreeError> {
+        let top = top(self.dir)?;
+        let links = self.hard_links.iter().map(|(path, _)| path);
+        let mut links = links.chain(self.symlinks.iter().map(|(path, _)| path));
+        let holds_all = links.all(|path| self.dir.join(path.as_str()).starts_with(&top));
+        Ok(if holds_all { top } else { self.dir.to_owned() })
+    }
+
     /// Makes the links, in the tree that begins at `top`.
     fn link(&self, top: &Path) -> Result<(), SourceTreeError> {
         for (path, target) in &self.hard_links {
@@ -211,7 +220,7 @@ impl<'a> Writer<'a> {
 
 /// Whether a link in a directory `depth` levels below the top leads to something below the top: as many
 /// `..` as there are levels, at most, and only in front.
-fn stays_inside(target: &str, depth: usize) -> bool {
+pub(super) fn stays_inside(target: &str, depth: usize) -> bool {
     let mut steps = target.split('/').filter(|step| !matches!(*step, "" | ".")).peekable();
     let mut ups = 0;
     while steps.next_if_eq(&"..").is_some() {
