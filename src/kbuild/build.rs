@@ -16,7 +16,7 @@ use super::make::{MakeError, Tally, Watch};
 use super::recipe::{has_debug_info, has_modules};
 use super::shop::{self, Shop, check_config};
 use super::signing::Signing;
-use super::{BuildError, Make, Recipe, headers, products};
+use super::{BuildError, Make, Recipe, headers, host, products};
 use crate::kconfig::Config;
 use crate::store::{Derived, DerivedDir, Store, StoredFile};
 use crate::substrate::tarball;
@@ -118,6 +118,7 @@ struct Job<'a> {
 impl Job<'_> {
     fn run(&self, store: &Store, dir: &mut DerivedDir) -> Result<(), BuildError> {
         shop::bear(&self.recipe.source.path)?;
+        host::check(&self.config, self.recipe.toolchain)?;
         let place = store.workplace(&self.recipe.workplace(&self.signing))?;
         let shop = Shop::open(place, self.recipe.config, self.recipe.is_clean)?;
         let lent = self.signing.lend(&shop.out())?;
@@ -229,4 +230,131 @@ fn keep_log(dir: &mut DerivedDir, log: &Path) -> Result<(), BuildError> {
 fn keep_info(dir: &mut DerivedDir, info: &Info) -> Result<(), BuildError> {
     let text = serde_json::to_vec_pretty(info).map_err(|error| BuildError::Info(error.into()))?;
     dir.file(INFO, |file| Ok::<(), BuildError>(file.append(&text)?))
+}
+
+#[cfg(test)]
+mod tests {
+    use std::fs;
+
+    use super::*;
+    use crate::digest::Sha256;
+    use crate::kbuild::{Toolchain, Wish};
+    use crate::ksource::SourceTree;
+
+    /// Makes what a kernel's Makefile makes, in an instant. Beside it, it notes the goals that it was
+    /// called for, and fails as long as there is a file `broken`.
+    const MAKEFILE: &str = r#"
+$(shell echo "$(MAKECMDGOALS)" >> goals)
+DIR = $(INSTALL_MOD_PATH)/lib/modules/7.3.4-fake
+syncconfig:
+	@test ! -e changing || echo CONFIG_NEW=y >> "$(O)/.config"
+Image:
+	@mkdir -p "$(O)/arch/arm64/boot" "$(O)/include/config" && cd "$(O)" && echo code > arch/arm64/boot/Image && \
+		echo map > System.map && echo 7.3.4-fake > include/config/kernel.release && \
+		touch modules.builtin modules.builtin.modinfo
+	@test ! -e broken
+modules:
+	@:
+modules_install:
+	@mkdir -p "$(DIR)/kernel" && echo module > "$(DIR)/kernel/a.ko" && ln -s "$(O)" "$(DIR)/build"
+"#;
+
+    struct Fake {
+        dir: tempfile::TempDir,
+        source: SourceTree,
+        toolchain: Toolchain,
+    }
+
+    impl Fake {
+        fn new() -> Self {
+            let dir = tempfile::tempdir().unwrap();
+            let path = dir.path().join("source");
+            fs::create_dir(&path).unwrap();
+            fs::write(path.join("Makefile"), MAKEFILE).unwrap();
+            let source = SourceTree {
+                path,
+                id: Sha256::of(b"fake"),
+                version: "7.3.4".to_owned(),
+                epoch: 1_790_000_000,
+            };
+            Fake { dir, source, toolchain: Toolchain::find(&Wish::default()).unwrap() }
+        }
+
+        fn build(&self, config: &str, key: Option<&Path>) -> Result<Built, BuildError> {
+            let recipe = Recipe {
+                source: &self.source,
+                config,
+                toolchain: &self.toolchain,
+                dtbs: &[],
+                modules: &[],
+                signing_key: key,
+                strips_modules: true,
+                jobs: 1,
+                shelf: "rpi",
+                is_clean: false,
+            };
+            build(&Store::open(&self.dir.path().join("store")).unwrap(), &recipe)
+        }
+
+        fn touch(&self, name: &str) {
+            fs::write(self.source.path.join(name), "").unwrap();
+        }
+
+        fn calls(&self) -> usize {
+            fs::read_to_string(self.source.path.join("goals")).unwrap().lines().count()
+        }
+
+        /// All files of the store with this name.
+        fn find(&self, name: &str) -> usize {
+            let files = walkdir::WalkDir::new(self.dir.path().join("store")).into_iter();
+            files.filter(|file| file.as_ref().unwrap().file_name() == name).count()
+        }
+    }
+
+    #[test]
+    fn a_kernel_that_the_store_has_is_not_built_again() {
+        let fake = Fake::new();
+        let first = fake.build("CONFIG_MODULES=y\n", None).unwrap();
+        let calls = fake.calls();
+        let second = fake.build("CONFIG_MODULES=y\n", None).unwrap();
+        assert_eq!((first.is_kept, second.is_kept, fake.calls()), (false, true, calls));
+        assert_eq!((&second.kernel, &second.notes), (&first.kernel, &first.notes));
+        assert_eq!(first.release, "7.3.4-fake");
+        assert_eq!((first.headers, first.notes), (None, vec![NO_HEADERS.to_owned()]));
+        let other = fake.build("# CONFIG_MODULES is not set\n", None).unwrap();
+        assert!(!other.is_kept && other.kernel != first.kernel && other.notes.is_empty());
+    }
+
+    #[test]
+    fn a_build_that_fails_leaves_nothing_in_the_store_and_the_next_one_can_go_on() {
+        let fake = Fake::new();
+        fake.touch("broken");
+        let error = fake.build("CONFIG_MODULES=y\n", None).unwrap_err();
+        assert!(matches!(error, BuildError::Make(MakeError::Failed { .. })), "{error:?}");
+        assert_eq!((fake.find(KERNEL), fake.find("manifest.json"), fake.find("Image")), (0, 0, 1));
+        fs::remove_file(fake.source.path.join("broken")).unwrap();
+        assert!(!fake.build("CONFIG_MODULES=y\n", None).unwrap().is_kept);
+    }
+
+    #[test]
+    fn a_configuration_that_make_changes_is_refused_before_anything_is_compiled() {
+        let fake = Fake::new();
+        fake.touch("changing");
+        let error = fake.build("CONFIG_MODULES=y\n", None).unwrap_err();
+        assert!(matches!(error, BuildError::Config { line: 2, .. }), "{error:?}");
+        assert_eq!((fake.calls(), fake.find("Image")), (1, 0));
+    }
+
+    #[test]
+    fn a_signing_key_is_gone_from_the_build_tree_however_the_build_ends() {
+        let fake = Fake::new();
+        let key = crate::kbuild::signing::tests::key(fake.dir.path(), "rsa:2048");
+        let config = format!("CONFIG_MODULES=y\n{}", crate::kbuild::signing::FRAGMENT);
+        fake.touch("broken");
+        fake.build(&config, Some(&key)).unwrap_err();
+        assert_eq!(fake.find("certs-factory.pem"), 0);
+        fs::remove_file(fake.source.path.join("broken")).unwrap();
+        fake.build(&config, Some(&key)).unwrap();
+        assert_eq!(fake.find("certs-factory.pem"), 0);
+    }
 }

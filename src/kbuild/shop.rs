@@ -11,7 +11,7 @@
 //! making. When it was killed it could not: then whatever is newer than the note of how it was made is
 //! removed.
 
-use std::fs::{self, File};
+use std::fs;
 use std::io::{self, Write as _};
 use std::path::{Path, PathBuf};
 use std::time::SystemTime;
@@ -203,9 +203,11 @@ pub(super) fn check_config(asked: &str, got: &str) -> Result<(), BuildError> {
 
 #[cfg(test)]
 mod tests {
+    use std::fs::File;
+    use std::time::Duration;
+
     use super::*;
     use crate::store::Store;
-    use std::time::Duration;
 
     fn shop(dir: &Path, text: &str) -> Result<Shop, BuildError> {
         Shop::open(Store::open(dir).unwrap().workplace("rpi-1").unwrap(), text, false)
