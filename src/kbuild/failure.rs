@@ -24,13 +24,14 @@ const LEAD: usize = 5;
 const WIDTH: usize = 240;
 
 /// Words that only lines have that say what is wrong.
-const ERRORS: [&str; 16] = [
+const ERRORS: [&str; 17] = [
     ": error:",
     ": fatal error:",
     "fatal error: Killed signal terminated",
     "internal compiler error",
     "undefined reference to",
     ": Error: ",
+    ": Fatal error: ",
     "ERROR: ",
     "FATAL ERROR",
     "No rule to make target",
@@ -165,8 +166,7 @@ fn step(lines: &[&str], stops: &[Stop<'_>], shown: &[String]) -> Option<String> 
         return None; // It names what it lacks itself.
     }
     let target = stops.iter().find(is_about).or(stops.first())?.target;
-    let steps = lines.iter().filter_map(|line| Step::parse(line));
-    let found = steps.filter(|step| step.file == target).last();
+    let found = lines.iter().rev().filter_map(|line| Step::parse(line)).find(|step| step.file == target);
     Some(found.map_or(cut(target), |step| format!("{} {}", step.kind, cut(step.file))))
 }
 
@@ -175,7 +175,7 @@ fn hint(shown: &[String], ends: &[&str]) -> Option<String> {
     if said("No space left on device") {
         return Some("the disk is full: make room, and run this again; what is compiled stays".to_owned());
     }
-    let killed = said("Killed") || ends.iter().any(|end| *end == "Killed");
+    let killed = said("Killed") || ends.contains(&"Killed");
     if killed {
         return Some(
             "a program was killed, as the system does when memory runs out: try fewer jobs".to_owned(),

@@ -8,6 +8,7 @@
 
 mod build;
 mod error;
+pub mod estimate;
 pub mod failure;
 mod headers;
 pub mod host;

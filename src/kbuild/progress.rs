@@ -11,7 +11,7 @@ use std::fs::{File, OpenOptions};
 use std::io::{self, Write as _};
 use std::time::{Duration, Instant};
 
-use indicatif::ProgressBar;
+use indicatif::{HumanDuration, ProgressBar};
 
 use super::make::Watch;
 use crate::progress;
@@ -125,31 +125,22 @@ impl Follower {
         self.compiled += u64::from(step.compiles());
         self.current = format!("{} {}", step.kind, step.file);
         if self.bar.length().is_some_and(|length| length < self.steps) {
-            // More than there were the last time: how many is not known any more.
-            self.bar.set_length(self.steps);
+            // More than was thought: how many there will be is not known any more.
+            self.bar.unset_length();
         }
         self.bar.set_position(self.steps);
         self.bar.set_message(self.current.clone());
     }
 
-    /// `kernel: 345 of 1467 steps, 12 a second, about 2 min left: CC fs/ext4/super.o`
+    /// `kernel: 345 of 2150 steps in 2 minutes, about 10 minutes left: CC fs/ext4/super.o`
     fn state(&self) -> String {
         let Follower { label, steps, current, .. } = self;
-        let seconds = self.started.elapsed().as_secs().max(1);
-        let rate = steps / seconds;
-        let (of, left) = match self.bar.length().filter(|length| length > steps) {
-            Some(length) => {
-                let left = (length - steps) * seconds / steps.max(&1);
-                (format!(" of {length}"), format!(", about {} left", duration(left)))
-            }
-            None => (String::new(), String::new()),
-        };
-        format!("{label}: {steps}{of} steps in {}, {rate} a second{left}: {current}", duration(seconds))
+        let took = self.started.elapsed();
+        let of = self.bar.length().map(|length| format!(" of {length}")).unwrap_or_default();
+        let left = self.bar.length().and_then(|length| progress::left(*steps, length, took));
+        let left = left.map(|left| format!(", about {} left", HumanDuration(left))).unwrap_or_default();
+        format!("{label}: {steps}{of} steps in {}{left}: {current}", HumanDuration(took))
     }
-}
-
-fn duration(seconds: u64) -> String {
-    if seconds < 100 { format!("{seconds} s") } else { format!("{} min", (seconds + 30) / 60) }
 }
 
 #[cfg(test)]
@@ -197,6 +188,19 @@ mod tests {
             });
             prop_assert_eq!(log, format!("# make Image\n{text}").into_bytes());
         }
+    }
+
+    #[test]
+    fn without_a_terminal_a_line_tells_how_far_it_is() {
+        let dir = tempfile::tempdir().unwrap();
+        let watch =
+            Watch { jobs: 1, label: "toy".to_owned(), log: dir.path().join("log"), expected: Some(4) };
+        let mut follower = Follower::new(&watch, &["Image"]).unwrap();
+        follower.started -= Duration::from_secs(10);
+        follower.take(b"  CC      a.o\n").unwrap();
+        assert_eq!(follower.state(), "toy: 1 of 4 steps in 10 seconds, about 30 seconds left: CC a.o");
+        follower.take(b"  LD      b\n  LD      c\n  LD      d\n  LD      e\n").unwrap();
+        assert_eq!(follower.state(), "toy: 5 steps in 10 seconds: LD e");
     }
 
     #[test]

@@ -1,0 +1,9 @@
+//! Calls of a kernel's makefile, on a toy that takes moments: progress, errors, interrupts, caches and
+//! farms.
+
+#![allow(missing_docs, unreachable_pub, clippy::unwrap_used, reason = "a test that cannot go on has failed")]
+
+mod calls;
+mod driver;
+mod ends;
+mod launchers;

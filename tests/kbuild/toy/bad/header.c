@@ -1,0 +1,1 @@
+#include <openssl/there-is-no-such-header.h>

@@ -1,0 +1,6 @@
+int good(void);
+
+int bad(void)
+{
+	return good()
+}

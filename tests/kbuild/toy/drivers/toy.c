@@ -1,0 +1,4 @@
+int toy_init(void)
+{
+	return 0;
+}

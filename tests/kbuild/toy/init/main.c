@@ -1,0 +1,6 @@
+int fork(void);
+
+int start_kernel(void)
+{
+	return fork();
+}

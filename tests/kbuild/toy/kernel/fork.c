@@ -1,0 +1,6 @@
+int length(const char *text);
+
+int fork(void)
+{
+	return length(__FILE__);
+}
