@@ -1,16 +1,30 @@
-//! Kernel modules that an image has beside its kernel's own: those of ours that the kernel lacks.
+//! Kernel modules that an image has beside its kernel's own: those of the project, and ours that the
+//! kernel lacks.
 //!
-//! They need a compiler. Where there is none, the image is made without them, and says so: it is
-//! another image then, with another id, since the id covers the modules' bytes.
+//! ```text
+//!   the kernel's package     updates/*.ko, built with it ------------------+
+//!   directories of the project  --oot--> *.ko -----------------------------+--> loaded at the start
+//!   rpi-vcio, unless the kernel has /dev/vcio  --oot--> rpi-vcio.ko -------+
+//! ```
+//! They need headers and a compiler. What a project asks for is an error without; an image without ours
+//! says so: it is another image then, with another id, since the id covers the modules' bytes.
+
+use std::fs;
+use std::io;
+use std::path::PathBuf;
+
+use serde::{Deserialize, Serialize};
 
 use crate::digest::Sha256;
 use crate::fetch::unpack::{self, UnpackError};
 use crate::fetch::{Part, Parts};
 use crate::kernel::{self, KernelError};
 use crate::lock::{Location, Pin};
-use crate::oot::{self, OotError, Source, Toolchain};
+use crate::manifest::{Module, ModuleSource};
+use crate::oot::{self, BuiltModule, OotError, Source, Toolchain};
 use crate::plan::{Plan, part};
-use crate::store::{Store, StoreError, StoredFile};
+use crate::store::{Store, StoreError};
+use crate::substrate::modules::{self, IndexError, name};
 use crate::substrate::rootfs::tar::{self, TarLayerError};
 use crate::tool::ToolError;
 use crate::tree::{FileTree, TreePath};
@@ -20,102 +34,164 @@ const JOBS: usize = 2;
 
 /// What the vendor's kernel calls the module that ours stands in for.
 const VENDORS: &str = "vcio";
-/// The stored answer to whether a kernel lacks it; to be renamed when the question changes.
-const LACKS: &str = "lacks-vcio-1";
+/// Where a kernel's package has modules that were built with it.
+const UPDATES: &str = "updates/";
+/// What is stored of a kernel; to be renamed when the questions change.
+const ANSWERS: &str = "outsiders-1.json";
 
 const WITH: &str =
     "tryboot is armed through `/dev/vcio` (module rpi-vcio, where the kernel has none of its own)";
-const WITHOUT: &str = "this image cannot arm tryboot: `aarch64-linux-gnu-gcc`, which builds the module rpi-vcio for \
-                       `/dev/vcio`, is not installed (on Debian, `apt-get install make gcc-aarch64-linux-gnu`)";
-const UNKNOWN: &str = "this image cannot arm tryboot, unless its kernel has `/dev/vcio`: there are no headers to \
-                       build the module rpi-vcio against";
+const WITHOUT: &str = "this image cannot arm tryboot";
+const UNLESS: &str = "this image cannot arm tryboot, unless its kernel has `/dev/vcio`";
+const NO_COMPILER: &str = "`aarch64-linux-gnu-gcc`, which builds the module rpi-vcio for `/dev/vcio`, is not installed \
+                           (on Debian, `apt-get install make gcc-aarch64-linux-gnu`)";
+const NO_HEADERS: &str = "there are no headers to build the module rpi-vcio for `/dev/vcio` against";
 
 /// The modules, and what people should know.
 #[derive(Clone, Debug, Default)]
 pub struct Addons {
-    /// The modules, to be loaded at the start.
-    pub modules: Vec<Addon>,
+    /// Modules that the kernel's package does not have.
+    pub built: Vec<BuiltModule>,
+    /// All modules that are not the kernel's own, to be loaded at the start.
+    pub modules: Vec<Module>,
+    /// Sources that go into the image, as the licences of these modules ask for.
+    pub sources: Vec<Source>,
     /// What the image lacks.
     pub notes: Vec<String>,
 }
 
-/// One module.
-#[derive(Clone, Debug)]
-pub struct Addon {
-    /// Name of the module.
-    pub name: String,
-    /// The module, not packed.
-    pub file: StoredFile,
+/// What a kernel's package says about modules that are not the kernel's own.
+#[derive(Debug, Serialize, Deserialize)]
+struct Answers {
+    /// Whether the kernel has `/dev/vcio`.
+    has_vcio: bool,
+    /// Modules that were built with it.
+    modules: Vec<Module>,
 }
 
 /// Why there are no modules.
 #[derive(Debug, thiserror::Error)]
-#[error(transparent)]
 pub enum AddonsError {
     /// A package is damaged.
+    #[error(transparent)]
     Unpack(#[from] UnpackError),
     /// A package cannot be read as a tree.
+    #[error(transparent)]
     Package(#[from] TarLayerError),
     /// The kernel cannot be used.
+    #[error(transparent)]
     Kernel(#[from] KernelError),
     /// A module cannot be built.
+    #[error(transparent)]
     Build(#[from] OotError),
     /// A program is broken.
+    #[error(transparent)]
     Tool(#[from] ToolError),
+    /// Two directories make modules of one name.
+    #[error("module `{0}` is made twice\n\nhint: give one of them another name")]
+    Twice(String),
+    /// A module cannot be read.
+    #[error(transparent)]
+    Index(#[from] IndexError),
+    /// A file of the store cannot be used.
+    #[error(transparent)]
+    Read(#[from] io::Error),
     /// The store does not work.
+    #[error(transparent)]
     Store(#[from] StoreError),
 }
 
-/// What `factory plan` says of them.
+/// What `factory plan` says of them, which does not look into packages.
 pub fn notes(plan: &Plan) -> Vec<String> {
     let has_headers = plan.sources.wanted.iter().any(|wanted| wanted.name == part::HEADERS);
-    let note = match (plan.track.wants_vcio(), has_headers, Toolchain::find()) {
-        (false, ..) => return Vec::new(),
-        (true, false, _) => UNKNOWN,
-        (true, true, Ok(_)) => WITH,
-        (true, true, Err(_)) => WITHOUT,
-    };
-    vec![note.to_owned()]
+    match (plan.track.wants_vcio(), has_headers, Toolchain::find()) {
+        (false, ..) => Vec::new(),
+        (true, false, _) => vec![format!("{UNLESS}: {NO_HEADERS}")],
+        (true, true, Ok(_)) => vec![WITH.to_owned()],
+        (true, true, Err(_)) => vec![format!("{UNLESS}: {NO_COMPILER}")],
+    }
 }
 
-/// Builds the modules that the image's kernel lacks, or takes them out of the store.
+/// Looks for modules in the kernel's package, and builds those of the directories `own` and ours that
+/// the kernel lacks, or takes them out of the store. Directories whose modules were built together with
+/// the kernel are not to be named again.
 ///
 /// # Errors
-/// When a package is damaged, or the module cannot be built although there is a compiler.
-pub fn obtain(plan: &Plan, store: &Store, parts: &Parts) -> Result<Addons, AddonsError> {
-    if !(plan.track.wants_vcio() && lacks_vcio(store, parts.get(part::KERNEL))?) {
-        return Ok(Addons::default());
+/// When a package is damaged, a module cannot be built although there is a compiler, or a directory is
+/// named and there is no compiler or no header package.
+pub fn obtain(plan: &Plan, own: &[PathBuf], store: &Store, parts: &Parts) -> Result<Addons, AddonsError> {
+    let (kernel, headers) = (parts.get(part::KERNEL), parts.get(part::HEADERS));
+    let answers = answers(store, kernel)?;
+    let mut addons = Addons { modules: answers.modules, ..Addons::default() };
+    for dir in own {
+        addons.build(store, headers, &Source::of_dir(dir)?, &Toolchain::find()?)?;
     }
-    let headers = parts.get(part::HEADERS);
-    if headers.is_empty() {
-        return Ok(Addons::without(UNKNOWN));
+    let ours = Source::rpi_vcio();
+    if plan.track.wants_vcio() && !answers.has_vcio && !addons.has(&ours.name) {
+        match Toolchain::find() {
+            _ if headers.is_empty() => addons.notes.push(format!("{WITHOUT}: {NO_HEADERS}")),
+            Err(ToolError::Missing { .. }) => addons.notes.push(format!("{WITHOUT}: {NO_COMPILER}")),
+            found => addons.build(store, headers, &ours, &found?)?,
+        }
     }
-    let toolchain = match Toolchain::find() {
-        Err(ToolError::Missing { .. }) => return Ok(Addons::without(WITHOUT)),
-        found => found?,
-    };
-    let tree = || tree::<AddonsError>(store, headers);
-    let source = Source::rpi_vcio();
-    let file = oot::build(store, &digests(headers), tree, &source, &toolchain)?;
-    Ok(Addons { modules: vec![Addon { name: source.name, file }], notes: Vec::new() })
+    addons.attach(ours);
+    Ok(addons)
 }
 
 impl Addons {
-    fn without(note: &str) -> Self {
-        Addons { modules: Vec::new(), notes: vec![note.to_owned()] }
+    fn has(&self, module: &str) -> bool {
+        self.modules.iter().any(|other| name::canonical(&other.name) == name::canonical(module))
     }
 
-    /// The modules as parts of the image's identity.
+    fn build(
+        &mut self,
+        store: &Store,
+        headers: &[Part],
+        source: &Source,
+        toolchain: &Toolchain,
+    ) -> Result<(), AddonsError> {
+        let tree = || tree::<AddonsError>(store, headers);
+        for built in oot::build(store, &digests(headers), tree, source, toolchain)? {
+            if self.has(&built.name) {
+                return Err(AddonsError::Twice(built.name));
+            }
+            self.modules.push(module(&built.name, &fs::read(&built.file.path)?));
+            self.built.push(built);
+        }
+        Ok(())
+    }
+
+    /// Puts a source beside its module, if that is in the image: whoever gets the one gets the other.
+    fn attach(&mut self, source: Source) {
+        let canonical = name::canonical(&source.name);
+        let of_source = |module: &&mut Module| name::canonical(&module.name) == canonical;
+        if let Some(module) = self.modules.iter_mut().find(of_source) {
+            module.source = Some(ModuleSource { initramfs: source.place(), sha256: source.digest() });
+            self.sources.push(source);
+        }
+    }
+
+    /// The modules that were built as parts of the image's identity.
     pub fn pins(&self) -> Vec<Pin> {
-        let pin = |addon: &Addon| Pin {
-            wanted: format!("module.{}", addon.name),
-            name: addon.name.clone(),
+        let pin = |module: &BuiltModule| Pin {
+            wanted: format!("module.{}", module.name),
+            name: module.name.clone(),
             version: None,
-            location: Location::Path { path: format!("{}.ko", addon.name) },
-            size: addon.file.size,
-            sha256: addon.file.sha256,
+            location: Location::Path { path: format!("{}.ko", module.name) },
+            size: module.file.size,
+            sha256: module.file.sha256,
         };
-        self.modules.iter().map(pin).collect()
+        self.built.iter().map(pin).collect()
+    }
+}
+
+fn module(name: &str, bytes: &[u8]) -> Module {
+    Module {
+        name: name.to_owned(),
+        size: bytes.len() as u64,
+        sha256: Sha256::of(bytes),
+        licence: oot::licence(bytes),
+        source: None,
     }
 }
 
@@ -128,8 +204,8 @@ pub fn tree<E: From<UnpackError> + From<TarLayerError>>(
     packages: &[Part],
 ) -> Result<FileTree, E> {
     let mut tree = FileTree::new();
-    for (part, unpacked) in packages.iter().zip(unpack::debs(store, packages, JOBS)?) {
-        tree.graft(&TreePath::root(), &tar::read(&unpacked.data.path, &part.pin.name)?);
+    for (part, files) in packages.iter().zip(unpack::files(store, packages, JOBS)?) {
+        tree.graft(&TreePath::root(), &tar::read(&files.path, &part.pin.name)?);
     }
     Ok(tree)
 }
@@ -140,15 +216,27 @@ pub fn digests(packages: &[Part]) -> Vec<Sha256> {
 }
 
 /// Asked once for each kernel.
-fn lacks_vcio(store: &Store, kernel: &[Part]) -> Result<bool, AddonsError> {
+fn answers(store: &Store, kernel: &[Part]) -> Result<Answers, AddonsError> {
     let packages = digests(kernel);
     let names: Vec<String> = packages.iter().map(Sha256::to_string).collect();
-    let key = Sha256::of(format!("{LACKS}\0{names:?}").as_bytes());
+    let key = Sha256::of(format!("{ANSWERS}\0{names:?}").as_bytes());
     let kept = store.derived(key, |dir| {
-        let index = kernel::modules(store, &packages, &tree::<AddonsError>(store, kernel)?)?.index;
-        let has_it = index.builtin.contains_key(VENDORS) || index.modules.contains_key(VENDORS);
-        let answer: &[u8] = if has_it { b"" } else { b"yes" };
-        dir.file(LACKS, |file| Ok::<(), AddonsError>(file.append(answer)?))
+        let modules = kernel::modules(store, &packages, &tree::<AddonsError>(store, kernel)?)?;
+        let answers = serde_json::to_vec(&look(&modules)?).map_err(io::Error::from)?;
+        dir.file(ANSWERS, |file| Ok::<(), AddonsError>(file.append(&answers)?))
     })?;
-    Ok(kept.get(LACKS).is_some_and(|file| file.size > 0))
+    let path = kept.get(ANSWERS).map(|file| file.path.clone()).unwrap_or_default();
+    Ok(serde_json::from_slice(&fs::read(path)?).map_err(io::Error::from)?)
+}
+
+fn look(kernel: &kernel::Modules) -> Result<Answers, AddonsError> {
+    let index = &kernel.index;
+    let has_vcio = index.builtin.contains_key(VENDORS) || index.modules.contains_key(VENDORS);
+    let updates = index.modules.values().filter(|found| found.path.starts_with(UPDATES));
+    let module = |found: &modules::Module| {
+        let file = found.path.rsplit('/').next().unwrap_or_default();
+        let name = file.split_once(".ko").map_or(file, |(name, _)| name);
+        Ok::<Module, AddonsError>(module(name, &kernel.files.read(found)?))
+    };
+    Ok(Answers { has_vcio, modules: updates.map(module).collect::<Result<_, _>>()? })
 }

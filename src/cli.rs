@@ -33,7 +33,7 @@ pub enum Command {
     Fetch(Fetch),
     /// Make a disk image, and a manifest beside it.
     Image(Image),
-    /// Configure a kernel from source, and prove that all fragments got what they ask for.
+    /// Build a kernel from source, after proving that all fragments got what they ask for.
     Kernel(Kernel),
     /// Show what is on an image or a device: table, file systems, slots, boot state.
     Inspect(Inspect),
@@ -130,21 +130,36 @@ pub struct Image {
 
 /// `factory kernel`
 #[derive(Debug, Args)]
+#[command(after_help = "\
+Without --source, the kernel is built from what the project's [kernel] names, else from the archive's
+package linux-source. Options of fragments that the kernel does not grant are told with their reasons,
+and nothing is built. The result is kept: a project with [kernel] source = \"build\" boots it.
+
+CROSS_COMPILE, LLVM=1 and FACTORY_LAUNCHER of the environment are heeded.")]
 pub struct Kernel {
+    /// Directory of the project.
+    #[arg(long, short = 'C', value_name = "DIR", default_value = ".")]
+    pub project: PathBuf,
     /// Boot chain that the kernel is for: generic or rpi.
     #[arg(long, short, value_name = "TRACK")]
-    pub track: String,
-    /// Directory with the source of a kernel.
-    #[arg(long, value_name = "DIR")]
-    pub source: PathBuf,
-    /// Fragment to merge after the track's; may be given again, the last one wins.
+    pub track: Option<String>,
+    /// A kernel's source: a directory, an archive, or an address with --sha256.
+    #[arg(long, value_name = "SOURCE")]
+    pub source: Option<String>,
+    /// Digest of a source that is an address.
+    #[arg(long, value_name = "SHA256", requires = "source")]
+    pub sha256: Option<crate::digest::Sha256>,
+    /// Start from this defconfig of the source, or from tinyconfig, without the track's fragments.
+    #[arg(long, value_name = "NAME")]
+    pub defconfig: Option<String>,
+    /// Fragment to merge after all others, a file or one of factory:NAME; may be given again.
     #[arg(long = "fragment", value_name = "FILE")]
-    pub fragments: Vec<PathBuf>,
-    /// Stop when the configuration is made, as this version always does: it builds no kernels yet.
-    #[arg(long, required_unless_present = "explain")]
+    pub fragments: Vec<String>,
+    /// Stop when the configuration is made.
+    #[arg(long)]
     pub config_only: bool,
-    /// Where to write the configuration.
-    #[arg(long, short, value_name = "FILE")]
+    /// Where to put what comes of it: a directory, or with --config-only a file.
+    #[arg(long, short, value_name = "PATH")]
     pub output: Option<PathBuf>,
     /// Only tell what the source says of an option, without CONFIG_.
     #[arg(long, value_name = "OPTION", conflicts_with_all = ["config_only", "output", "fragments"])]
@@ -152,9 +167,37 @@ pub struct Kernel {
     /// Check the configuration against a list of needs: containers or kubernetes.
     #[arg(long, value_name = "PROFILE", conflicts_with = "explain")]
     pub profile: Option<String>,
-    /// Print what was asked and denied as JSON.
+    /// Print what came of it as JSON.
     #[arg(long)]
     pub json: bool,
+    /// How to fetch.
+    #[command(flatten)]
+    pub sources: Sources,
+    /// How to compile.
+    #[command(flatten)]
+    pub compile: Compile,
+}
+
+/// How kernels are compiled.
+#[derive(Debug, Args)]
+#[command(next_help_heading = "Compiling")]
+pub struct Compile {
+    /// Compiler calls at the same time [default: one for each processor].
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=1024))]
+    pub make_jobs: Option<u16>,
+    /// Put a cache or a farm in front of the compiler: ccache, sccache, distcc or icecc.
+    #[arg(long, value_name = "LAUNCHER")]
+    pub launcher: Option<crate::kbuild::Launcher>,
+    /// What the names of the compiler's programs start with [default: aarch64-linux-gnu-, or nothing
+    /// where this machine is one of 64-bit ARM].
+    #[arg(long, value_name = "PREFIX")]
+    pub cross_compile: Option<String>,
+    /// Compile with LLVM.
+    #[arg(long)]
+    pub llvm: bool,
+    /// Begin anew, without what earlier builds left in the build tree.
+    #[arg(long)]
+    pub clean: bool,
 }
 
 /// `factory inspect`

@@ -2,33 +2,50 @@
 //! why it has not.
 //!
 //! ```text
-//!   tree's defconfig --make--> .config --apply(fragments)--> .config --make olddefconfig--> .config
-//!                                          |                                                   |
-//!                                          +------------- all of it must hold -----------------+
+//!   defconfig of the tree --apply(fragments)--> .config --make olddefconfig--> .config
+//!                                |                                               |
+//!                                +------------ all of it must hold --------------+
 //! ```
-//! `olddefconfig` runs exactly once, in a directory of its own: how often it runs changes what comes out.
-//! Nothing is compiled but the kernel's own configuration programs.
+//! `olddefconfig` runs exactly once, in a directory of its own: how often it runs changes what comes out,
+//! since each run writes down defaults that the next one takes for wishes. Nothing is compiled but the
+//! kernel's own configuration programs.
 
+use std::fmt;
 use std::io;
 use std::path::{Path, PathBuf};
 
 use serde::Serialize;
 
-use crate::kconfig::{self, Broken, Config, Fragment, Problems, Requests, Value};
+use crate::kbuild::{ARCH, Make, Toolchain};
+use crate::kconfig::{self, Broken, Config, Fragment, FragmentFile, Problems, Requests, Value};
 use crate::kexplain::{Reason, Tree, TreeError};
-use crate::tool::{MAKE, ToolError};
-use crate::track::{KernelBase, Track};
+use crate::tool::ToolError;
+use crate::track::Track;
 
-/// Architecture of all kernels here, as the kernel's makefiles call it.
-pub const ARCH: &str = "arm64";
-/// What the cross compiler's names start with where the host is of another architecture.
-const CROSS_COMPILE: &str = "aarch64-linux-gnu-";
+/// Goals of a kernel's Makefile that make a `.config` out of nothing, for which there is no file.
+const GOALS: [&str; 5] = ["tinyconfig", "allnoconfig", "alldefconfig", "allmodconfig", "allyesconfig"];
+
+/// What a kernel is configured from.
+#[derive(Clone, Copy)]
+pub struct Question<'a> {
+    /// Directory with the kernel's source.
+    pub source: &'a Path,
+    /// The track that the kernel is for.
+    pub track: &'a dyn Track,
+    /// A defconfig of the tree, or a goal of its Makefile such as `tinyconfig`, to start from instead of
+    /// the track's. The track's fragments are then left out.
+    pub defconfig: Option<&'a str>,
+    /// The project's fragments, which come last.
+    pub fragments: &'a [FragmentFile],
+    /// What the kernel's Makefile is called with.
+    pub toolchain: &'a Toolchain,
+}
 
 /// A kernel that was configured.
 #[derive(Debug, Serialize)]
 pub struct Configured {
-    /// The defconfig that it started from.
-    pub defconfig: &'static str,
+    /// What it started from.
+    pub defconfig: String,
     /// The fragments, in their order.
     pub fragments: Vec<String>,
     /// How many options they ask for.
@@ -50,17 +67,39 @@ pub struct Denied {
     pub reasons: Vec<Reason>,
 }
 
+impl fmt::Display for Configured {
+    /// What was not granted and why, a line each; then how many options hold.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        for Denied { broken, reasons } in &self.denied {
+            let (symbol, at) = (&broken.symbol, format!("{}:{}", broken.fragment, broken.line));
+            writeln!(f, "{symbol}: asked for {} in {at}, got {}", broken.asked, broken.got)?;
+            reasons.iter().try_for_each(|reason| writeln!(f, "  it {reason}"))?;
+        }
+        let (asked, denied) = (self.asked, self.denied.len());
+        let fragments: String = self.fragments.iter().map(|name| format!(" {name}")).collect();
+        write!(f, "{} of {asked} options hold: {}{fragments}", asked - denied, self.defconfig)
+    }
+}
+
 /// Why a kernel cannot be configured.
 #[derive(Debug, thiserror::Error)]
 pub enum ConfigureError {
     /// The directory holds no kernel.
     #[error("`{path}` is not the source of a kernel: it has no `arch/arm64/configs`\n\nhint: unpack a kernel's source, and name its directory", path = .0.display())]
     NotAKernel(PathBuf),
+    /// The tree has no such defconfig.
+    #[error("this kernel has no `{name}`\n\nhint: name a file of `{configs}`, or one of {goals}", goals = GOALS.join(", "))]
+    NoDefconfig {
+        /// Its name.
+        name: String,
+        /// The directory of those that it has.
+        configs: String,
+    },
     /// A fragment cannot be read.
-    #[error("reading `{path}`", path = path.display())]
+    #[error("reading `{fragment}`")]
     Read {
         /// The fragment.
-        path: PathBuf,
+        fragment: String,
         /// The system's reason.
         source: io::Error,
     },
@@ -78,75 +117,104 @@ pub enum ConfigureError {
     Scratch(#[source] io::Error),
 }
 
-/// Configures the kernel whose source is in the directory `source` for a track, with the project's
-/// fragments after the track's.
+/// What a kernel is configured from, read and merged.
+#[derive(Clone, Debug)]
+pub struct Asked {
+    defconfig: String,
+    fragments: Vec<String>,
+    requests: Requests,
+}
+
+/// Reads all that a question is about but the kernel's source.
 ///
 /// # Errors
-/// When it is no kernel, a fragment is wrong, or the kernel's tools fail. Options that are not granted
-/// are no error here: they are [`Configured::denied`].
-pub fn configure(source: &Path, track: &dyn Track, own: &[PathBuf]) -> Result<Configured, ConfigureError> {
-    let base = base(source, track)?;
-    let fragments = read(base, own)?;
+/// When the source is no kernel, or a fragment is wrong.
+pub fn ask(question: &Question) -> Result<Asked, ConfigureError> {
+    let (defconfig, names) = base(question)?;
+    let shipped =
+        |name: &&str| FragmentFile::shipped(name).expect("tests look up the fragments of all tracks");
+    let files = names.iter().map(shipped).chain(question.fragments.iter().cloned());
+    let fragments: Vec<Fragment> = files.map(|file| read(&file)).collect::<Result<_, _>>()?;
     let requests = kconfig::merge(&fragments).map_err(ConfigureError::Fragments)?;
-    let text = make_config(source, base.defconfig, &requests)?;
-    let config = Config::parse(&text);
-    let broken = kconfig::broken(&requests, &config);
-    Ok(Configured {
-        defconfig: base.defconfig,
-        fragments: fragments.into_iter().map(|fragment| fragment.name).collect(),
-        asked: requests.iter().count(),
-        denied: explain(source, broken, &config)?,
-        text,
-    })
+    let fragments = fragments.into_iter().map(|fragment| fragment.name).collect();
+    Ok(Asked { defconfig: defconfig.to_owned(), fragments, requests })
 }
 
-/// The first of the track's bases that the tree has.
-fn base(source: &Path, track: &dyn Track) -> Result<&'static KernelBase, ConfigureError> {
-    let configs = source.join("arch").join(ARCH).join("configs");
-    let mut bases = track.kernel_bases().iter();
-    bases
-        .find(|base| configs.join(base.defconfig).is_file())
-        .ok_or_else(|| ConfigureError::NotAKernel(source.to_owned()))
-}
-
-fn read(base: &KernelBase, own: &[PathBuf]) -> Result<Vec<Fragment>, ConfigureError> {
-    let mut texts: Vec<(String, String)> = Vec::new();
-    for name in base.fragments {
-        let text = kconfig::shipped(name).expect("tests look up the fragments of all tracks");
-        texts.push(((*name).to_owned(), text.to_owned()));
+impl Asked {
+    /// Everything that the answer depends on besides source and compiler, as text.
+    pub fn identity(&self) -> String {
+        format!("{}\n{}", self.defconfig, self.requests.apply(""))
     }
-    for path in own {
-        let text = std::fs::read_to_string(path)
-            .map_err(|source| ConfigureError::Read { path: path.clone(), source })?;
-        texts.push((path.display().to_string(), text));
+
+    /// Has the kernel's tools complete what is asked for. Options that are not granted are no error:
+    /// they are [`Configured::denied`].
+    ///
+    /// # Errors
+    /// When the kernel's tools fail.
+    pub fn configure(&self, question: &Question) -> Result<Configured, ConfigureError> {
+        let text = self.make_config(question)?;
+        let config = Config::parse(&text);
+        let broken = kconfig::broken(&self.requests, &config);
+        let denied = explain(question.source, broken, &config)?;
+        Ok(Configured { denied, ..self.answered(text) })
     }
-    let parsed = texts.iter().map(|(name, text)| Fragment::parse(name, text));
-    parsed.collect::<Result<_, _>>().map_err(ConfigureError::Fragments)
+
+    /// The answer that had this `.config`, and in which nothing was denied.
+    pub fn answered(&self, text: String) -> Configured {
+        Configured {
+            defconfig: self.defconfig.clone(),
+            fragments: self.fragments.clone(),
+            asked: self.requests.iter().count(),
+            denied: Vec::new(),
+            text,
+        }
+    }
+
+    fn make_config(&self, question: &Question) -> Result<String, ConfigureError> {
+        let out = tempfile::tempdir().map_err(ConfigureError::Scratch)?;
+        let file = out.path().join(".config");
+        let make = Make::new(question.source, out.path(), question.toolchain);
+        let defconfig = configs(question.source).join(&self.defconfig);
+        let before = if defconfig.is_file() {
+            std::fs::read_to_string(&defconfig)
+        } else {
+            make.run(&[&self.defconfig])?;
+            std::fs::read_to_string(&file)
+        };
+        let before = before.map_err(ConfigureError::Scratch)?;
+        std::fs::write(&file, self.requests.apply(&before)).map_err(ConfigureError::Scratch)?;
+        make.run(&["olddefconfig"])?;
+        std::fs::read_to_string(&file).map_err(ConfigureError::Scratch)
+    }
 }
 
-/// Has the kernel's tools complete a defconfig with what is asked for.
-fn make_config(source: &Path, defconfig: &str, requests: &Requests) -> Result<String, ConfigureError> {
-    let out = tempfile::tempdir().map_err(ConfigureError::Scratch)?;
-    let file = out.path().join(".config");
-    make(source, out.path(), defconfig)?;
-    let before = std::fs::read_to_string(&file).map_err(ConfigureError::Scratch)?;
-    std::fs::write(&file, requests.apply(&before)).map_err(ConfigureError::Scratch)?;
-    make(source, out.path(), "olddefconfig")?;
-    std::fs::read_to_string(&file).map_err(ConfigureError::Scratch)
+/// The defconfig, and the fragments that come before the project's: those of the first of the track's
+/// bases that the tree has.
+fn base<'a>(question: &Question<'a>) -> Result<(&'a str, &'static [&'static str]), ConfigureError> {
+    let configs = configs(question.source);
+    if !configs.is_dir() {
+        return Err(ConfigureError::NotAKernel(question.source.to_owned()));
+    }
+    if let Some(name) = question.defconfig {
+        let is_there = GOALS.contains(&name) || (!name.contains('/') && configs.join(name).is_file());
+        let none =
+            || ConfigureError::NoDefconfig { name: name.to_owned(), configs: configs.display().to_string() };
+        return is_there.then_some((name, &[][..])).ok_or_else(none);
+    }
+    let mut bases = question.track.kernel_bases().iter();
+    let base = bases.find(|base| configs.join(base.defconfig).is_file());
+    let base = base.ok_or_else(|| ConfigureError::NotAKernel(question.source.to_owned()))?;
+    Ok((base.defconfig, base.fragments))
 }
 
-fn make(source: &Path, out: &Path, goal: &str) -> Result<(), ToolError> {
-    let cross = if cfg!(target_arch = "aarch64") { "" } else { CROSS_COMPILE };
-    let arguments = [
-        "-s".to_owned(),
-        "-C".to_owned(),
-        source.display().to_string(),
-        format!("O={}", out.display()),
-        format!("ARCH={ARCH}"),
-        format!("CROSS_COMPILE={cross}"),
-        goal.to_owned(),
-    ];
-    MAKE.run(&arguments).map(drop)
+fn configs(source: &Path) -> PathBuf {
+    source.join("arch").join(ARCH).join("configs")
+}
+
+fn read(file: &FragmentFile) -> Result<Fragment, ConfigureError> {
+    let name = file.to_string();
+    let text = file.read().map_err(|source| ConfigureError::Read { fragment: name.clone(), source })?;
+    Fragment::parse(&name, &text).map_err(ConfigureError::Fragments)
 }
 
 /// Looks for the reasons in the Kconfig files, which are only read when something was not granted.
@@ -158,7 +226,11 @@ fn explain(source: &Path, broken: Vec<Broken>, config: &Config) -> Result<Vec<De
     let value = |symbol: &str| config.get(symbol).map(plain);
     let deny = |broken: Broken| {
         let got = value(&broken.symbol);
-        let reasons = tree.explain(&broken.symbol, &plain(&broken.asked), got.as_deref(), &value);
+        let mut reasons = tree.explain(&broken.symbol, &plain(&broken.asked), got.as_deref(), &value);
+        let is_unknown = reasons.iter().any(|reason| matches!(reason, Reason::Unknown { .. }));
+        if is_unknown && kconfig::is_vendors(&broken.symbol) {
+            reasons = vec![Reason::Vendors];
+        }
         Denied { broken, reasons }
     };
     Ok(broken.into_iter().map(deny).collect())

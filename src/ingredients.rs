@@ -17,6 +17,7 @@ use crate::image::Formatted;
 use crate::image::ext4::{self, Ext4Error, Usage};
 use crate::image::extents::Extents;
 use crate::kernel::{self, KernelError};
+use crate::oot::Source;
 use crate::plan::{Build, Plan, Rootfs, part};
 use crate::progress;
 use crate::source::Origin;
@@ -31,7 +32,7 @@ use crate::substrate::rootfs::{self, Layer, RootfsError};
 use crate::substrate::settings::Settings;
 use crate::substrate::{self, Spec, SubstrateError, contents};
 use crate::track::{self, Ingredients, Member, Members, TrackError};
-use crate::tree::FileTree;
+use crate::tree::{FileTree, TreePath};
 use crate::units::Bytes;
 
 /// Name of the packed initramfs in the store.
@@ -160,7 +161,8 @@ impl Kitchen<'_> {
         });
         let spec = self.spec();
         let version = env!("CARGO_PKG_VERSION");
-        let addons: Vec<Sha256> = self.addons.modules.iter().map(|addon| addon.file.sha256).collect();
+        let built = self.addons.built.iter().map(|module| module.file.sha256);
+        let addons: Vec<Sha256> = built.chain(self.addons.sources.iter().map(Source::digest)).collect();
         let key = format!("{INITRAMFS} {version} {inputs:?} {addons:?} {spec:?}").into_bytes();
         let key = Sha256::of(&[key, substrate::device_files()].concat());
         let kept = self.store.derived(key, |dir| {
@@ -174,16 +176,19 @@ impl Kitchen<'_> {
         let packages = self.all(part::KERNEL)?;
         let tree = addons::tree::<IngredientsError>(self.store, packages)?;
         let mut kernel = kernel::modules(self.store, &addons::digests(packages), &tree)?;
-        for addon in &self.addons.modules {
+        for addon in &self.addons.built {
             let bytes = std::fs::read(&addon.file.path).map_err(IngredientsError::Addon)?;
             kernel.add(&addon.name, bytes)?;
         }
+        let mut sources = FileTree::new();
+        self.addons.sources.iter().for_each(|source| sources.graft(&TreePath::root(), &source.tree()));
         let payload = self.parts.one(part::PAYLOAD);
         let payload = payload.map(|part| dir::read(&part.path, Owner::Root)).transpose()?;
         let parts = substrate::Parts {
             busybox: Arc::new(Extents::file(busybox.path.clone(), 0, busybox.size)),
             module_dir: &kernel.files,
             index: &kernel.index,
+            sources: &sources,
             payload: payload.as_ref(),
         };
         Ok(substrate::initramfs(spec, &parts)?)

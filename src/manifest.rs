@@ -5,8 +5,9 @@ use std::io;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
+use crate::digest::Sha256;
 use crate::disk::Disk;
 use crate::fetch::Parts;
 use crate::image::layout::{Entry, PartitionTable};
@@ -39,6 +40,9 @@ pub struct Manifest {
     pub slot: SlotJson,
     /// Everything that came from outside.
     pub sources: Vec<Pin>,
+    /// Kernel modules that are not the kernel's own.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub modules: Vec<Module>,
     /// Licences that go with parts of it, in every partition that the loader reads.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub licences: Vec<Licence>,
@@ -51,6 +55,32 @@ pub struct Licence {
     pub part: &'static str,
     /// The file that holds it.
     pub file: &'static str,
+}
+
+/// A kernel module that is not the kernel's own.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Module {
+    /// Its name.
+    pub name: String,
+    /// Its length in bytes, not packed.
+    pub size: u64,
+    /// Its digest, not packed.
+    pub sha256: Sha256,
+    /// The licence that it names.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub licence: Option<String>,
+    /// Its source, where the image has that as well.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub source: Option<ModuleSource>,
+}
+
+/// The source of a module.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ModuleSource {
+    /// The directory in every initramfs of the image.
+    pub initramfs: String,
+    /// Digest of all its files.
+    pub sha256: Sha256,
 }
 
 /// The image file.
@@ -107,6 +137,7 @@ impl Manifest {
         plan: &Plan,
         build: &Build,
         parts: &Parts,
+        modules: &[Module],
         disk: &Disk,
         written: &Written,
         path: &Path,
@@ -127,6 +158,7 @@ impl Manifest {
             partitions: partitions(&disk.table),
             slot: disk.slot.clone().with(&written.digests),
             sources: parts.iter().map(|part| part.pin.clone()).collect(),
+            modules: modules.to_vec(),
             licences: licences(plan),
         }
     }

@@ -69,6 +69,8 @@ pub const UNSHARE: Tool = Tool { program: "unshare", package: "util-linux" };
 pub const APT_CONFIG: Tool = Tool { program: "apt-config", package: "apt" };
 /// Runs the Makefiles of kernels.
 pub const MAKE: Tool = Tool { program: "make", package: "make" };
+/// Applies patches to sources.
+pub const PATCH: Tool = Tool { program: "patch", package: "patch" };
 /// Compiler for the device.
 pub const CROSS_GCC: Tool = Tool { program: "aarch64-linux-gnu-gcc", package: "gcc-aarch64-linux-gnu" };
 /// Linker for the device.

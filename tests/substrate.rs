@@ -445,7 +445,8 @@ fn an_initramfs_is_made_from_its_parts() {
         allow: Default::default(),
     };
     let busybox = Arc::new(Extents::zeros(100));
-    let parts = Parts { busybox, module_dir: &module_dir, index: &index, payload: None };
+    let parts =
+        Parts { busybox, module_dir: &module_dir, index: &index, sources: &FileTree::new(), payload: None };
     let packed = substrate::initramfs(&spec, &parts).unwrap();
     assert_eq!(bytes(&packed)[..4], [0x28, 0xb5, 0x2f, 0xfd]);
 

@@ -7,7 +7,7 @@
 
 use std::io::{self, Read};
 
-const MAGIC: &[u8; 8] = b"!<arch>\n";
+pub(crate) const MAGIC: &[u8; 8] = b"!<arch>\n";
 
 /// The members of an archive one by one. Reading from it gives the content of the member that
 /// [`next`](Self::next) returned last.

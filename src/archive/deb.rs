@@ -2,12 +2,17 @@
 
 use std::io::{self, Read};
 
-use super::ar::{ArError, Members};
+use super::ar::{ArError, MAGIC, Members};
 use super::compress::{self, Limited};
 use super::tar::TarError;
 
 /// The longest that `debian-binary` may be, in bytes.
 const MAX_VERSION: u64 = 64;
+
+/// Whether a file that starts so is a package; it may still be damaged.
+pub fn is_package(head: &[u8]) -> bool {
+    head.starts_with(MAGIC)
+}
 
 /// One of the two archives in a package.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

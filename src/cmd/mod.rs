@@ -85,7 +85,12 @@ fn describe(error: &anyhow::Error) -> String {
 impl From<&cli::Project> for planning::Request {
     fn from(project: &cli::Project) -> Self {
         let cli::Project { project, track, boards } = project;
-        planning::Request { project: project.clone(), track: track.clone(), boards: boards.clone() }
+        planning::Request {
+            project: project.clone(),
+            track: track.clone(),
+            boards: boards.clone(),
+            kernel: None,
+        }
     }
 }
 
@@ -101,10 +106,14 @@ fn show_log() {
 /// Fills the store with all that a plan needs, and writes the lock.
 fn obtain(plan: &Plan, how: &cli::Sources, update: bool) -> anyhow::Result<(Store, Parts, Pins)> {
     let store = Store::open(&Store::default_dir()?)?;
-    let mut lock = Lock::read(&plan.lock_file())?;
     let options = fetching::Options { offline: how.offline, update, jobs: how.jobs.into() };
-    let (parts, pins) = fetching::all(&plan.sources, lock.track(plan.track.name()), &store, &options)?;
-    lock.set(plan.track.name(), pins.clone());
+    let Some(name) = &plan.pins else {
+        let (parts, pins) = fetching::all(&plan.sources, None, &store, &options)?;
+        return Ok((store, parts, pins));
+    };
+    let mut lock = Lock::read(&plan.lock_file())?;
+    let (parts, pins) = fetching::all(&plan.sources, lock.track(name), &store, &options)?;
+    lock.set(name, pins.clone());
     lock.write(&plan.lock_file())?;
     Ok((store, parts, pins))
 }

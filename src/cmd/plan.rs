@@ -9,7 +9,7 @@ use crate::addons;
 use crate::cli;
 use crate::config::RootfsFormat;
 use crate::lock::{Lock, Pins};
-use crate::plan::{self, Plan, part};
+use crate::plan::{self, Kernel, Plan, part};
 use crate::source::{Origin, Wanted};
 use crate::substrate::contents;
 use crate::substrate::initramfs::Compression;
@@ -27,7 +27,7 @@ struct Planned<'a> {
 pub(super) fn run(arguments: &cli::Plan) -> anyhow::Result<ExitCode> {
     let plan = plan::load(&(&arguments.project).into())?;
     let lock = Lock::read(&plan.lock_file())?;
-    let pins = lock.track(plan.track.name());
+    let pins = plan.pins.as_deref().and_then(|name| lock.track(name));
     if arguments.json {
         super::print_json(&Planned { plan: &plan, pins })?;
     } else {
@@ -50,7 +50,7 @@ fn describe(plan: &Plan, pins: Option<&Pins>) -> String {
     for (partition, size) in plan.track.partitions().iter().zip(sizes) {
         line("partition", &format!("{} ({}), {size}", partition.name, format_name(partition.format)));
     }
-    line("kernel", &plan.kernel.package);
+    line("kernel", &kernel(plan));
     line("cmdline", &plan.kernel.cmdline);
     line("modules", &modules(plan));
     line("initramfs", &initramfs(plan));
@@ -77,6 +77,18 @@ const fn format_name(format: Format) -> &'static str {
         Format::Fat32 => "FAT32",
         Format::Ext4 => "ext4",
     }
+}
+
+fn kernel(plan: &Plan) -> String {
+    let Kernel { package, build, .. } = &plan.kernel;
+    let Some(build) = build else {
+        return package.clone().unwrap_or_else(|| "built elsewhere".to_owned());
+    };
+    let dir = build.dir.as_ref().map(|dir| dir.display().to_string());
+    let from = dir.or_else(|| package.clone()).unwrap_or_else(|| part::KERNEL_SOURCE.to_owned());
+    let fragments: Vec<String> = build.fragments.iter().map(ToString::to_string).collect();
+    let with = if fragments.is_empty() { String::new() } else { format!(" with {}", fragments.join(", ")) };
+    format!("built from {from}{with}")
 }
 
 fn modules(plan: &Plan) -> String {

@@ -72,6 +72,11 @@ impl Parts {
         self.get(role).first()
     }
 
+    /// Adds a part that was made here.
+    pub fn add(&mut self, part: Part) {
+        self.by_role.entry(part.pin.wanted.clone()).or_default().push(part);
+    }
+
     /// All parts, by role.
     pub fn iter(&self) -> impl Iterator<Item = &Part> {
         self.by_role.values().flatten()

@@ -6,6 +6,7 @@
 //!                                             --make run-command------> staging/ --> headers.tar
 //! ```
 
+use std::fmt;
 use std::io;
 use std::path::{Path, PathBuf};
 use std::time::Instant;
@@ -16,7 +17,7 @@ use super::make::{MakeError, Tally, Watch};
 use super::recipe::{has_debug_info, has_modules};
 use super::shop::{self, Shop, check_config};
 use super::signing::Signing;
-use super::{BuildError, Make, Recipe, headers, host, products};
+use super::{BuildError, LauncherStats, Make, Recipe, estimate, headers, products};
 use crate::kconfig::Config;
 use crate::store::{Derived, DerivedDir, Store, StoredFile};
 use crate::substrate::tarball;
@@ -34,7 +35,7 @@ const NO_HEADERS: &str = "This kernel is too old to tell which of its headers mo
     there are none.";
 
 /// A kernel that was built.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Serialize)]
 pub struct Built {
     /// Its release, as `uname -r` says it.
     pub release: String,
@@ -52,7 +53,11 @@ pub struct Built {
     /// How many of them compiled a file for the device: few when an earlier build had left the others.
     pub compiled: u64,
     /// What a person should know of it, each a sentence.
+    #[serde(skip)]
     pub notes: Vec<String>,
+    /// What the launcher said of its part, unless the store had the kernel.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub launcher: Option<LauncherStats>,
     /// Whether the store had it.
     pub is_kept: bool,
 }
@@ -79,16 +84,16 @@ pub fn build(store: &Store, recipe: &Recipe) -> Result<Built, BuildError> {
     let goals = recipe.goals(&config)?;
     recipe.check_modules(&config)?;
     let job = Job { recipe, config, signing, goals };
-    let mut is_kept = true;
+    let mut tally = None;
     let kept = store.derived(recipe.key(&job.signing), |dir| {
-        is_kept = false;
-        job.run(store, dir)
+        tally = Some(job.run(store, dir)?);
+        Ok::<(), BuildError>(())
     })?;
-    Built::of(&kept, is_kept)
+    Built::of(&kept, tally)
 }
 
 impl Built {
-    fn of(kept: &Derived, is_kept: bool) -> Result<Self, BuildError> {
+    fn of(kept: &Derived, tally: Option<Tally>) -> Result<Self, BuildError> {
         let gone = || BuildError::Info(io::ErrorKind::NotFound.into());
         let file = |name| kept.get(name).cloned().ok_or_else(gone);
         let text = std::fs::read(file(INFO)?.path).map_err(BuildError::Info)?;
@@ -102,8 +107,27 @@ impl Built {
             steps: info.steps,
             compiled: info.compiled,
             notes: info.notes,
-            is_kept,
+            is_kept: tally.is_none(),
+            launcher: tally.and_then(|tally| tally.launcher),
         })
+    }
+
+    /// The files that the store keeps, by name.
+    pub fn files(&self) -> impl Iterator<Item = (&'static str, &StoredFile)> {
+        let all = [(KERNEL, Some(&self.kernel)), (HEADERS, self.headers.as_ref()), (LOG, Some(&self.log))];
+        all.into_iter().filter_map(|(name, file)| Some((name, file?)))
+    }
+}
+
+impl fmt::Display for Built {
+    /// What was done, in one line.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Built { release, steps, compiled, seconds, .. } = self;
+        if self.is_kept {
+            return write!(f, "kernel {release} was built before, and is in the store");
+        }
+        write!(f, "built kernel {release} in {steps} steps and {seconds} s; {compiled} of them compiled")?;
+        self.launcher.as_ref().map_or(Ok(()), |stats| write!(f, "; {stats}"))
     }
 }
 
@@ -116,19 +140,19 @@ struct Job<'a> {
 }
 
 impl Job<'_> {
-    fn run(&self, store: &Store, dir: &mut DerivedDir) -> Result<(), BuildError> {
+    fn run(&self, store: &Store, dir: &mut DerivedDir) -> Result<Tally, BuildError> {
         shop::bear(&self.recipe.source.path)?;
-        host::check(&self.config, self.recipe.toolchain)?;
         let place = store.workplace(&self.recipe.workplace(&self.signing))?;
         let shop = Shop::open(place, self.recipe.config, self.recipe.is_clean)?;
         let lent = self.signing.lend(&shop.out())?;
         let made = self.make(&shop, dir).map_err(|error| shop.judge(error));
         drop(lent);
-        made?;
-        shop.close()
+        let tally = made?;
+        shop.close()?;
+        Ok(tally)
     }
 
-    fn make(&self, shop: &Shop, dir: &mut DerivedDir) -> Result<(), BuildError> {
+    fn make(&self, shop: &Shop, dir: &mut DerivedDir) -> Result<Tally, BuildError> {
         let start = Instant::now();
         let Recipe { source, toolchain, config, .. } = *self.recipe;
         let make = Make::new(&source.path, &shop.out(), toolchain).dated(source.epoch);
@@ -137,7 +161,9 @@ impl Job<'_> {
         make.run(&["syncconfig"])?;
         check_config(config, &shop.config()?)?;
         let goals: Vec<&str> = self.goals.iter().map(String::as_str).collect();
-        let tally = self.watch(&make, &goals, &format!("building kernel {}", source.version), shop.log())?;
+        let expected = if shop.is_new() { estimate::steps(&source.path, &self.config) } else { None };
+        let watch = self.watch(shop, format!("building kernel {}", source.version));
+        let tally = make.watch(&goals, &Watch { expected, ..watch })?;
         check_config(config, &shop.config()?)?;
         let release = products::release(&shop.out())?;
         let modules = self.install_modules(&make, shop, &release)?;
@@ -151,12 +177,13 @@ impl Job<'_> {
         keep_log(dir, &shop.log())?;
         let seconds = start.elapsed().as_secs();
         let Tally { steps, compiled, .. } = tally;
-        keep_info(dir, &Info { release, seconds, steps, compiled, notes: self.notes() })
+        keep_info(dir, &Info { release, seconds, steps, compiled, notes: self.notes() })?;
+        Ok(tally)
     }
 
-    /// Asks make for something that takes its time.
-    fn watch(&self, make: &Make, goals: &[&str], label: &str, log: PathBuf) -> Result<Tally, MakeError> {
-        make.watch(goals, &Watch { jobs: self.recipe.jobs, label: label.to_owned(), log, expected: None })
+    /// How something is followed that takes its time.
+    fn watch(&self, shop: &Shop, label: String) -> Watch {
+        Watch { jobs: self.recipe.jobs, label, log: shop.log(), expected: None }
     }
 
     /// Installs all modules, those from outside too; where they are then, if the kernel takes any.
@@ -174,14 +201,14 @@ impl Job<'_> {
         // With several threads, newer versions of these programs write other bytes.
         let make = make.with("XZ", "xz --threads=1").with("ZSTD", "zstd --single-thread");
         let make = if self.recipe.strips_modules { make.with("INSTALL_MOD_STRIP", "1") } else { make };
-        self.watch(&make, &["modules_install"], "installing the modules", shop.log())?;
+        make.watch(&["modules_install"], &self.watch(shop, "installing the modules".to_owned()))?;
         for module in self.recipe.modules {
             let dir = shop.out().join("factory").join(&module.name);
             shop::remove_dir(&dir)?;
             module.write_to(&dir)?;
             let make = outside(&make, &dir);
-            let label = format!("building the kernel module {}", module.name);
-            let build = |goal| self.watch(&make, &[goal], &label, shop.log());
+            let watch = self.watch(shop, format!("building the kernel module {}", module.name));
+            let build = |goal| make.watch(&[goal], &watch);
             let built = build("modules").and_then(|_| build("modules_install"));
             built.map_err(|source| BuildError::Module { name: module.name.clone(), source })?;
         }

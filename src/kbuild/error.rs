@@ -3,7 +3,6 @@
 use std::io;
 use std::path::{Path, PathBuf};
 
-use super::host::HostError;
 use super::make::MakeError;
 use super::signing::SigningError;
 use crate::interrupt::Interrupted;
@@ -68,9 +67,6 @@ pub enum BuildError {
         /// What it is now.
         got: String,
     },
-    /// This machine lacks what the kernel's Makefiles need.
-    #[error(transparent)]
-    Host(#[from] HostError),
     /// A program is missing, or a short call of make failed.
     #[error("preparing the kernel's source")]
     Tool(#[from] ToolError),

@@ -14,12 +14,14 @@ use std::io;
 use std::path::Path;
 use std::str::FromStr;
 
+use serde::Serialize;
 use serde_json::Value;
 
 use crate::tool::{Environment, Tool};
 
 /// A program that compiler calls go through: a cache or a farm.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "lowercase")]
 pub enum Launcher {
     /// A cache on this machine.
     Ccache,
@@ -85,7 +87,7 @@ impl FromStr for Launcher {
 }
 
 /// What a launcher did for one build.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct LauncherStats {
     /// Which it was.
     pub launcher: Launcher,

@@ -78,6 +78,11 @@ impl Shop {
         self.place.dir().join("build.log")
     }
 
+    /// Whether nothing has been made here before, not even a part.
+    pub(super) fn is_new(&self) -> bool {
+        !self.out().join("init").exists()
+    }
+
     fn mark(&self) -> PathBuf {
         self.place.dir().join("unfinished")
     }

@@ -12,6 +12,7 @@
 
 mod broken;
 mod config;
+mod file;
 mod fragment;
 mod line;
 mod merge;
@@ -19,15 +20,18 @@ mod problem;
 mod profile;
 mod shipped;
 mod value;
+mod vendors;
 
 pub use broken::{Broken, broken};
 pub use config::Config;
+pub use file::{FragmentFile, NotShipped};
 pub use fragment::{Fragment, Setting};
 pub use merge::{Request, Requests, merge};
 pub use problem::{Fault, Problem, Problems};
 pub use profile::{Least, Missing, Need, Profile, missing, profile, profiles};
 pub use shipped::{SHIPPED, shipped};
 pub use value::{Malformed, Value};
+pub use vendors::is_vendors;
 
 /// What every symbol is called with in a `.config`.
 pub const PREFIX: &str = "CONFIG_";

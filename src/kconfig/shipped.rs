@@ -4,6 +4,8 @@
 pub const SHIPPED: &[(&str, &str)] = &[
     ("arm64-virt.fragment", include_str!("../../kernel-fragments/arm64-virt.fragment")),
     ("container.fragment", include_str!("../../kernel-fragments/container.fragment")),
+    ("modules-xz.fragment", include_str!("../../kernel-fragments/modules-xz.fragment")),
+    ("modules-zstd.fragment", include_str!("../../kernel-fragments/modules-zstd.fragment")),
     ("rpi-mainline.fragment", include_str!("../../kernel-fragments/rpi-mainline.fragment")),
     ("rpi-overrides.fragment", include_str!("../../kernel-fragments/rpi-overrides.fragment")),
     ("tiny-rpi.fragment", include_str!("../../kernel-fragments/tiny-rpi.fragment")),
@@ -25,6 +27,8 @@ mod tests {
         &["container.fragment", "arm64-virt.fragment"],
         &["container.fragment", "rpi-mainline.fragment"],
         &["container.fragment", "rpi-overrides.fragment"],
+        &["container.fragment", "arm64-virt.fragment", "modules-xz.fragment"],
+        &["container.fragment", "rpi-mainline.fragment", "modules-zstd.fragment"],
         &["tiny-virt.fragment"],
         &["tiny-virt.fragment", "tiny-rpi.fragment"],
     ];

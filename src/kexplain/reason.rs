@@ -18,6 +18,8 @@ pub enum Reason {
         /// The nearest names that there are.
         near: Vec<String>,
     },
+    /// The Raspberry Pi's own tree defines it.
+    Vendors,
     /// It has no prompt, so what is asked for is not looked at.
     NoPrompt {
         /// Where it is defined.
@@ -193,6 +195,9 @@ impl fmt::Display for Reason {
                  (near: {})",
                 near.join(", ")
             ),
+            Self::Vendors => {
+                f.write_str("is an option of raspberrypi/linux: build from that tree, or leave it out")
+            }
             Self::NoPrompt { at, selectors } => {
                 write!(
                     f,

@@ -27,8 +27,8 @@ const FOR_MAKE: &str = "include/config/auto.conf";
 const FOR_COMPILER: &str = "include/generated/autoconf.h";
 
 /// What Makefiles must take for off: descriptions for debuggers, which hold paths of the machine and
-/// need `pahole`; what is compiled from Rust; versions of what a module exports, since ours export
-/// nothing; and an option that compilers before gcc 14 lack. The
+/// need `pahole`; what is compiled from Rust; checksums of what a module exports, which are made
+/// otherwise (see [`super::linkage`]); and an option that compilers before gcc 14 lack. The
 /// compiler still sees these, as the layout of `struct module` depends on some.
 const OFF_FOR_MAKE: [&str; 6] = [
     "DEBUG_INFO",
@@ -42,10 +42,13 @@ const OFF_FOR_MAKE: [&str; 6] = [
 /// off, none is called so (`include/linux/compiler_types.h`).
 const OFF_FOR_COMPILER: [&str; 1] = ["CC_HAS_SANE_FUNCTION_ALIGNMENT"];
 
-/// Programs that there must be, for which there is nothing to do: one writes down what to compile
-/// again after a change, and what the other writes is there already (see [`super::linkage`]).
-const PROGRAMS: [&str; 2] = ["scripts/basic/fixdep", "scripts/mod/modpost"];
-const DO_NOTHING: &str = "#!/bin/sh\nexit 0\n";
+/// Programs of the packages, and what stands in for them. The first notes how a file was made, so that
+/// it is not made again; what it is made of does not change here. What the second writes is there
+/// already (see [`super::linkage`]).
+const PROGRAMS: [(&str, &str); 2] = [
+    ("scripts/basic/fixdep", "#!/bin/sh\nprintf 'savedcmd_%s := %s\\n' \"$2\" \"$3\"\n"),
+    ("scripts/mod/modpost", "#!/bin/sh\nexit 0\n"),
+];
 
 /// The packages that kernel and headers come in, by how their names start.
 const IMAGE: &str = "linux-image-";
@@ -122,7 +125,7 @@ impl Headers {
         let name = |line: &str| line.split(' ').nth(1).unwrap_or_default().to_owned();
         let compiler = without(&read(&list)?, |line| is_on(&name(line), &OFF_FOR_COMPILER));
         write(&list, compiler.as_bytes())?;
-        PROGRAMS.iter().try_for_each(|program| do_nothing(&self.dir.join(program)))
+        PROGRAMS.iter().try_for_each(|(program, script)| install(&self.dir.join(program), script))
     }
 }
 
@@ -163,8 +166,8 @@ fn entry(to: &Path, node: &Node, is_link: bool) -> Result<(), OotError> {
     }
 }
 
-fn do_nothing(program: &Path) -> Result<(), OotError> {
-    write(program, DO_NOTHING.as_bytes())?;
+fn install(program: &Path, script: &str) -> Result<(), OotError> {
+    write(program, script.as_bytes())?;
     fs::set_permissions(program, fs::Permissions::from_mode(0o755)).map_err(OotError::on(program))
 }
 
@@ -211,7 +214,7 @@ mod tests {
         let text = |path: &str| read(&headers.dir.join(path)).unwrap();
         assert_eq!(text(FOR_MAKE), "CONFIG_DEBUG_INFO_X=y\nCONFIG_A=\"b=c\"\n");
         assert_eq!(text(FOR_COMPILER), "#define CONFIG_DEBUG_INFO_BTF_MODULES 1\n");
-        assert_eq!(text("scripts/mod/modpost"), DO_NOTHING);
+        assert_eq!(text("scripts/mod/modpost"), PROGRAMS[1].1);
         assert!(headers.common.join("arch/arm64/Makefile").exists());
         for unused in ["usr/src/linux-headers-7.3.4-common/arch/x86", "usr/lib/linux-kbuild-7/certs"] {
             assert!(!dir.path().join(unused).exists(), "{unused}");

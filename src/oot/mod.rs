@@ -2,40 +2,44 @@
 //!
 //! ```text
 //!   header packages --> directory --+
-//!   source of the module -----------+--> make rpi-vcio.o --> nm: what it needs and has
-//!                                   |                             |  Module.symvers: who has that
-//!                                   +--> make modules <-- rpi-vcio.mod.c: `struct module`, depends
+//!   source ------------------------+--> make, without the last step --> a.o b.o, modules.order
+//!                                   |                                        |  Module.symvers: who has
+//!                                   +--> make modules <-- a.mod.c b.mod.c <--+  what they need
 //!                                            |
-//!                                        rpi-vcio.ko, kept in the store
+//!                                        a.ko b.ko, kept in the store
 //! ```
 //!
 //! Of the header packages, only text is used: their programs are for one machine and one C library,
-//! and what they do for a module that exports nothing is little. So packages of the device's
-//! architecture serve every machine, and the same compiler makes the same bytes on all of them.
+//! and what they do for modules is done here. So packages of the device's architecture serve every
+//! machine, and the same compiler makes the same bytes on all of them.
 
+mod aliases;
 mod headers;
 mod linkage;
+mod object;
 mod source;
 mod toolchain;
+mod workshop;
 
-use std::ffi::OsString;
 use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
 
 use crate::digest::Sha256;
-use crate::progress;
 use crate::store::{Store, StoreError, StoredFile};
-use crate::tool::{self, ToolError};
+use crate::tool::ToolError;
 use crate::tree::{FileTree, TreePath};
-use headers::Headers;
 pub use headers::part as headers_of;
-use linkage::Object;
+pub use linkage::LinkageError;
+use object::Object;
 pub use source::{Source, SourceError};
 pub use toolchain::Toolchain;
 
 /// To be raised when the same inputs lead to another module.
-const GENERATION: &str = "1";
+const GENERATION: &str = "2";
+
+/// How files of modules end.
+const ENDING: &str = ".ko";
 
 /// Why a module cannot be built.
 #[derive(Debug, thiserror::Error)]
@@ -44,10 +48,10 @@ pub enum OotError {
     #[error(transparent)]
     Source(#[from] SourceError),
     /// A program is missing, or failed.
-    #[error("building the kernel module `{module}`")]
+    #[error("building the kernel modules of `{name}`")]
     Tool {
-        /// Name of the module.
-        module: String,
+        /// Name of the source.
+        name: String,
         /// What happened.
         source: ToolError,
     },
@@ -56,16 +60,22 @@ pub enum OotError {
         "the header packages have no `{0}`\n\nhint: name the package `linux-headers-...` that belongs to the kernel"
     )]
     NoHeaders(String),
-    /// The kernel lacks something that the module calls.
-    #[error("kernel `{release}` has no `{symbol}`, which module `{module}` needs")]
-    Symbol {
-        /// Release of the kernel.
-        release: String,
+    /// A module does not go with the kernel.
+    #[error("module `{module}` cannot be used with kernel `{release}`")]
+    Linkage {
         /// Name of the module.
         module: String,
-        /// The function or variable.
-        symbol: String,
+        /// Release of the kernel.
+        release: String,
+        /// Why not.
+        source: LinkageError,
     },
+    /// There is nothing to be built.
+    #[error("the Makefile of `{0}` makes no module\n\nhint: it has to say `obj-m := ...`")]
+    NoModule(String),
+    /// The compiler made something else than object files for the device.
+    #[error("`{0}` is no object file for the device")]
+    Object(PathBuf),
     /// A file of the build cannot be read or written.
     #[error("laying out `{path}`")]
     File {
@@ -86,104 +96,47 @@ impl OotError {
     }
 }
 
-/// Builds a module, once for the same source, header packages and compiler, and keeps it in the
-/// store. `tree` makes a tree of all files of the packages whose digests are `packages`.
+/// A module, built.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct BuiltModule {
+    /// Its name: that of the file, without `.ko`.
+    pub name: String,
+    /// The file, not packed and not signed.
+    pub file: StoredFile,
+}
+
+/// Builds the modules of `source`, once for the same source, header packages and compiler, and keeps
+/// them in the store. `tree` makes a tree of all files of the packages whose digests are `packages`.
+/// They come in the order of their names, of which there is at least one.
 ///
 /// # Errors
-/// When the headers are not complete, or the module cannot be compiled for this kernel; those of
-/// `tree`.
+/// When the headers are not complete, or a module cannot be compiled for this kernel or does not go with
+/// it; those of `tree`.
 pub fn build<E: From<OotError> + From<StoreError>>(
     store: &Store,
     packages: &[Sha256],
     tree: impl FnOnce() -> Result<FileTree, E>,
     source: &Source,
     toolchain: &Toolchain,
-) -> Result<StoredFile, E> {
-    let name = format!("{}.ko", source.name);
+) -> Result<Vec<BuiltModule>, E> {
     let kept = store.derived(key(packages, source, toolchain), |dir| {
-        let bytes = compile(&tree()?, source)?;
-        dir.file(&name, |file| Ok::<(), E>(file.append(&bytes)?))
+        for (name, bytes) in workshop::build(&tree()?, source)? {
+            dir.file(&format!("{name}{ENDING}"), |file| Ok::<(), E>(file.append(&bytes)?))?;
+        }
+        Ok::<(), E>(())
     })?;
-    let missing = || OotError::on(Path::new(&name))(io::ErrorKind::NotFound.into()).into();
-    kept.get(&name).cloned().ok_or_else(missing)
+    let module = |(file, stored): (&String, &StoredFile)| BuiltModule {
+        name: file.trim_end_matches(ENDING).to_owned(),
+        file: stored.clone(),
+    };
+    Ok(kept.files().iter().map(module).collect())
 }
 
-/// Covers all that the bytes of a module depend on.
+/// Covers all that the bytes of modules depend on.
 fn key(packages: &[Sha256], source: &Source, toolchain: &Toolchain) -> Sha256 {
     let packages: Vec<String> = packages.iter().map(Sha256::to_string).collect();
     let text = format!("module\0{GENERATION}\0{packages:?}\0{}\0{toolchain}", source.digest());
     Sha256::of(text.as_bytes())
-}
-
-fn compile(tree: &FileTree, source: &Source) -> Result<Vec<u8>, OotError> {
-    let scratch = tempfile::tempdir().map_err(OotError::on(&std::env::temp_dir()))?;
-    let bar = progress::spinner(format!("building the kernel module {}", source.name));
-    let workshop = Workshop::open(tree, source, scratch.path())?;
-    let object = workshop.object()?;
-    let exports = workshop.headers.exports()?;
-    let text = linkage::text(&object, &exports).map_err(|symbol| OotError::Symbol {
-        release: workshop.headers.release.clone(),
-        module: source.name.clone(),
-        symbol,
-    })?;
-    let module = workshop.link(&text);
-    bar.finish_and_clear();
-    module
-}
-
-/// A directory with headers and source.
-struct Workshop<'a> {
-    source: &'a Source,
-    headers: Headers,
-    /// Where the source lies.
-    dir: PathBuf,
-}
-
-impl<'a> Workshop<'a> {
-    fn open(tree: &FileTree, source: &'a Source, scratch: &Path) -> Result<Self, OotError> {
-        let headers = Headers::lay_out(tree, &scratch.join("headers"))?;
-        let dir = scratch.join("module");
-        source.write_to(&dir)?;
-        Ok(Workshop { source, headers, dir })
-    }
-
-    fn file(&self, ending: &str) -> PathBuf {
-        self.dir.join(format!("{}.{ending}", self.source.name))
-    }
-
-    /// Compiles the source, to see what it needs.
-    fn object(&self) -> Result<Object, OotError> {
-        self.make(&format!("{}.o", self.source.name))?;
-        let symbols = tool::CROSS_NM.run(&["--format=posix".into(), self.file("o").into_os_string()]);
-        Ok(Object::parse(&String::from_utf8_lossy(&symbols.map_err(|error| self.failed(error))?.stdout)))
-    }
-
-    /// Links the module with what `text` says of it.
-    fn link(&self, text: &str) -> Result<Vec<u8>, OotError> {
-        write(&self.file("mod.c"), text.as_bytes())?;
-        self.make("modules")?;
-        let module = self.file("ko");
-        fs::read(&module).map_err(OotError::on(&module))
-    }
-
-    fn make(&self, target: &str) -> Result<(), OotError> {
-        let variable = |name: &str, value: &Path| {
-            let mut text = OsString::from(format!("{name}="));
-            text.push(value);
-            text
-        };
-        let mut arguments: Vec<OsString> = ["-s", "-C"].map(OsString::from).into();
-        arguments.push(self.headers.common.clone().into());
-        arguments.extend(toolchain::VARIABLES.map(OsString::from));
-        arguments.push(variable("O", &self.headers.dir));
-        arguments.push(variable("M", &self.dir));
-        arguments.push(target.into());
-        tool::MAKE.run_alone(&arguments).map(drop).map_err(|error| self.failed(error))
-    }
-
-    fn failed(&self, source: ToolError) -> OotError {
-        OotError::Tool { module: self.source.name.clone(), source }
-    }
 }
 
 /// Writes a file, with the directories that it lies in.
@@ -194,6 +147,14 @@ fn write(path: &Path, text: &[u8]) -> Result<(), OotError> {
 
 fn make_parent(path: &Path) -> Result<(), OotError> {
     path.parent().map_or(Ok(()), |parent| fs::create_dir_all(parent).map_err(OotError::on(parent)))
+}
+
+/// The licence that a built module names, or `None` when it names none or `module` is none.
+pub fn licence(module: &[u8]) -> Option<String> {
+    let info = Object::info(module);
+    let licences = info.iter().filter(|(key, _)| key == "license");
+    let licences: Vec<&str> = licences.map(|(_, value)| value.as_str()).collect();
+    (!licences.is_empty()).then(|| licences.join(", "))
 }
 
 /// Where packages keep what is compiled against.

@@ -16,6 +16,8 @@ use walkdir::{DirEntry, WalkDir};
 
 use super::OotError;
 use crate::digest::Sha256;
+use crate::image::extents::Extents;
+use crate::tree::FileTree;
 
 /// Files that the kernel's Makefiles look for in a directory, the first first.
 const MAKEFILES: [&str; 2] = ["Kbuild", "Makefile"];
@@ -76,6 +78,7 @@ impl Source {
     /// `/dev/vcio`, which kernels of Debian and of mainline lack.
     pub fn rpi_vcio() -> Self {
         let files = [
+            ("COPYING", include_str!("../../modules/rpi-vcio/COPYING")),
             ("Kbuild", include_str!("../../modules/rpi-vcio/Kbuild")),
             ("rpi-vcio.c", include_str!("../../modules/rpi-vcio/rpi-vcio.c")),
         ];
@@ -120,6 +123,21 @@ impl Source {
     /// Those of the system.
     pub fn write_to(&self, dir: &Path) -> Result<(), OotError> {
         self.files.iter().try_for_each(|(name, bytes)| super::write(&dir.join(name), bytes))
+    }
+
+    /// The files as the directory `usr/src/<name>` of a tree.
+    pub fn tree(&self) -> FileTree {
+        let mut tree = FileTree::new();
+        for (name, bytes) in &self.files {
+            let path = format!("{}/{name}", self.place());
+            tree.file(&path, 0o644, Extents::bytes(bytes.clone()));
+        }
+        tree
+    }
+
+    /// Where [`Source::tree`] has the files.
+    pub fn place(&self) -> String {
+        format!("{}/{}", super::sources().as_str(), self.name)
     }
 
     /// Covers the name and all files.

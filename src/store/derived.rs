@@ -21,7 +21,7 @@ pub struct Derived {
 }
 
 /// A file of the store. Whoever copies it can check the digest on the way.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct StoredFile {
     /// Where it is.
     pub path: PathBuf,

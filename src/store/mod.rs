@@ -5,9 +5,10 @@
 //! <store>/blobs/<sha256>.verified   how the file looked when it was verified (see stamp.rs)
 //! <store>/blobs/<sha256>.part       a download that was cut off
 //! <store>/derived/<key>/            files made from blobs, with manifest.json
-//! <store>/known/<digest>          digests of large files outside (see known.rs)
+//! <store>/trees/<key>/              directory trees made from blobs (see trees.rs)
+//! <store>/known/<digest>            digests of large files and of trees outside (see known.rs)
 //! <store>/build/<name>/             where builds work that go on from what earlier ones left
-//! <store>/locks/<digest>            held while a blob or a derived directory is made, or a workplace used
+//! <store>/locks/<digest>            held while one of these is made, or a workplace used
 //! <store>/corrupt/<sha256>          what was found damaged, for whoever wants to know why
 //! ```
 //!
@@ -19,6 +20,7 @@ mod blob;
 mod derived;
 mod known;
 mod stamp;
+mod trees;
 mod workplace;
 
 use std::fs::{self, File};
@@ -33,6 +35,7 @@ use crate::digest::Sha256;
 use crate::interrupt::{self, Interrupted};
 pub use blob::Partial;
 pub use derived::{Derived, DerivedDir, Output, StoredFile};
+pub use known::DirNote;
 pub use workplace::Workplace;
 
 /// How often the lock of another build is tried.
@@ -98,7 +101,7 @@ impl Store {
     /// When a directory cannot be made.
     pub fn open(dir: &Path) -> Result<Self, StoreError> {
         let store = Store { dir: dir.to_owned() };
-        for name in ["blobs", "derived", "known", "locks", "corrupt"] {
+        for name in ["blobs", "derived", "trees", "known", "locks", "corrupt"] {
             let path = dir.join(name);
             fs::create_dir_all(&path).map_err(StoreError::on("making", &path))?;
         }

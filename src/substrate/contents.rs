@@ -7,6 +7,7 @@
 //!   /etc/factory/config       what the stages are told
 //!   /lib/factory/             scripts that are called later: shutdown, udhcpc
 //!   /lib/modules/<release>/   modules, not packed, and the lists for modprobe
+//!   /usr/src/<name>/          source of a module that is not the kernel's own
 //!   /payload/                 the project's own files; /payload/run is started
 //! ```
 

@@ -15,7 +15,7 @@ pub mod tarball;
 use std::sync::Arc;
 
 use crate::image::extents::Extents;
-use crate::tree::FileTree;
+use crate::tree::{FileTree, TreePath};
 use elf::{Allow, ElfError};
 use initramfs::{Compression, InitramfsError};
 use modules::{ClosureError, Index, IndexError, ModuleDir, Wanted};
@@ -45,6 +45,8 @@ pub struct Parts<'a> {
     pub module_dir: &'a ModuleDir,
     /// Their index.
     pub index: &'a Index,
+    /// Sources of modules, from the root on, which go with these as their licences ask for.
+    pub sources: &'a FileTree,
     /// The project's files for the initramfs.
     pub payload: Option<&'a FileTree>,
 }
@@ -73,7 +75,8 @@ pub enum SubstrateError {
 pub fn initramfs(spec: &Spec, parts: &Parts) -> Result<Extents, SubstrateError> {
     let selection = modules::select(parts.index, &spec.modules)?;
     let module_tree = modules::install(parts.module_dir, parts.index, &selection)?;
-    let tree = contents::tree(parts.busybox.clone(), &module_tree, parts.payload, &spec.settings)?;
+    let mut tree = contents::tree(parts.busybox.clone(), &module_tree, parts.payload, &spec.settings)?;
+    tree.graft(&TreePath::root(), parts.sources);
     elf::check(&tree, &spec.allow)?;
     Ok(initramfs::pack(&tree, spec.epoch, spec.compression)?)
 }

@@ -102,10 +102,10 @@ impl Track for Generic {
         &[KernelBase { defconfig: "defconfig", fragments: &["container.fragment", "arm64-virt.fragment"] }]
     }
 
-    fn wanted(&self, kernel: &Part, choices: &Choices) -> Result<Vec<Wanted>, TrackError> {
+    fn wanted(&self, kernel: Option<&Part>, choices: &Choices) -> Result<Vec<Wanted>, TrackError> {
         let others = [part::BUSYBOX].iter().chain(loaders(choices.secure_boot));
         let others = others.map(|name| PARTS[*name].wanted(name));
-        Ok([kernel.wanted(part::KERNEL)].into_iter().chain(others).collect())
+        Ok(kernel.map(|kernel| kernel.wanted(part::KERNEL)).into_iter().chain(others).collect())
     }
 
     fn members(&self, choices: &Choices) -> Vec<Pick> {

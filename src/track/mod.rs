@@ -128,11 +128,11 @@ pub trait Track: Sync {
     fn kernel_bases(&self) -> &'static [KernelBase];
 
     /// What is needed from outside up to the moment the kernel starts, and for the substrate, with
-    /// this kernel.
+    /// this kernel, if it is a package of the archive.
     ///
     /// # Errors
     /// When a choice leaves open where something comes from.
-    fn wanted(&self, kernel: &Part, choices: &Choices) -> Result<Vec<Wanted>, TrackError>;
+    fn wanted(&self, kernel: Option<&Part>, choices: &Choices) -> Result<Vec<Wanted>, TrackError>;
 
     /// The files that are taken out of parts one by one. Those called as the kernel's part and
     /// busybox's are what boots and what the initramfs starts with.
@@ -143,6 +143,12 @@ pub trait Track: Sync {
     /// # Errors
     /// When the ingredients do not go together.
     fn dress(&self, ingredients: &Ingredients<'_>) -> Result<Dressed, TrackError>;
+
+    /// Device trees that a kernel of this track has, of those that its source has, as under
+    /// `arch/arm64/boot/dts`.
+    fn dtbs(&self) -> Vec<String> {
+        Vec::new()
+    }
 
     /// Whether update agents need `/dev/vcio`, which kernels may lack.
     fn wants_vcio(&self) -> bool {

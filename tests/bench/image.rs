@@ -8,6 +8,7 @@
 
 #![allow(clippy::unwrap_used, clippy::print_stdout, reason = "a test fails where it stands")]
 
+mod config;
 mod genimage;
 mod material;
 mod pi;
@@ -51,6 +52,7 @@ fn main() {
     report(&medians, "factory", &GOALS, is_smoke);
     memory(work.path(), &material, is_smoke);
     pi::run(work.path(), rounds, is_smoke);
+    config::run(work.path(), rounds, is_smoke);
 }
 
 fn copy<'a>(work: &Path, image: &'a Path) -> Contestant<'a> {

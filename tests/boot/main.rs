@@ -5,7 +5,9 @@
 
 #![allow(clippy::unwrap_used, reason = "a test fails where it stands")]
 
+mod built;
 mod fallback;
+mod modules;
 mod pi;
 mod rootfs;
 mod start;

@@ -43,8 +43,12 @@ fn check(name: &str, actual: &str) {
 fn plan(track: &str, config: &str) -> Plan {
     let dir = tempfile::tempdir().unwrap();
     fs::write(dir.path().join("factory.toml"), config).unwrap();
-    let request =
-        Request { project: dir.path().to_owned(), track: Some(track.to_owned()), boards: Vec::new() };
+    let request = Request {
+        project: dir.path().to_owned(),
+        track: Some(track.to_owned()),
+        boards: Vec::new(),
+        kernel: None,
+    };
     Plan { project: PathBuf::new(), source_date_epoch: Some(1_700_000_000), ..plan::load(&request).unwrap() }
 }
 

@@ -233,13 +233,13 @@ fn inspect_knows_the_partitions_by_their_numbers() {
     }
 }
 
-/// An archive whose kernel is as Debian's is, without `/dev/vcio`.
-fn plain_kernel(machine: &Machine) {
+/// An archive whose kernel is as Debian's is, without `/dev/vcio`, and has further files.
+fn plain_kernel(machine: &Machine, further: Vec<Member>) {
     let mut suite = machine.archive.beside("trixie-backports", "main");
     let builtin = format!("./usr/lib/modules/{RELEASE}/modules.builtin");
     let builtin = Member::file(builtin, b"kernel/fs/ext4/ext4.ko\n");
     let kernel = kernel().into_iter().filter(|member| !member.is("modules.builtin"));
-    let files: Vec<Member> = kernel.chain([builtin]).chain(device_trees()).collect();
+    let files: Vec<Member> = kernel.chain([builtin]).chain(device_trees()).chain(further).collect();
     let package = "linux-image-11-arm64";
     suite.add("linux-image-arm64", "11", &format!("Depends: {package}"), b"a metapackage");
     suite.add(package, "11", "", &deb_of(&control(package), &xz(&tar_of(&files))));
@@ -250,15 +250,21 @@ fn plain_kernel(machine: &Machine) {
 #[test]
 fn an_image_without_a_module_for_vcio_says_that_it_cannot_arm_tryboot() {
     let machine = Machine::new();
-    plain_kernel(&machine);
+    plain_kernel(&machine, Vec::new());
     let bare = |arguments: &[&str]| {
         let output = machine.factory(arguments).env("PATH", "/nowhere").output().unwrap();
         assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
         String::from_utf8([output.stdout, output.stderr].concat()).unwrap()
     };
-    let note = "this image cannot arm tryboot: `aarch64-linux-gnu-gcc`, which builds the module rpi-vcio";
-    assert!(bare(&["plan", "--track", "rpi"]).contains(&format!("note        {note}")));
-    assert!(bare(&["image", "--track", "rpi", "-o", "disk.img"]).contains(&format!("note: {note}")));
+    let note = |unless: &str| {
+        format!(
+            "this image cannot arm tryboot{unless}: `aarch64-linux-gnu-gcc`, which builds the module rpi-vcio"
+        )
+    };
+    let plan = bare(&["plan", "--track", "rpi"]);
+    assert!(plan.contains(&format!("note        {}", note(", unless its kernel has `/dev/vcio`"))), "{plan}");
+    let image = bare(&["image", "--track", "rpi", "-o", "disk.img"]);
+    assert!(image.contains(&format!("note: {}", note(""))), "{image}");
 
     // With a compiler, headers that are none stop the build.
     let output = machine.factory(&["image", "--track", "rpi", "-o", "other.img"]).output().unwrap();
@@ -268,4 +274,37 @@ fn an_image_without_a_module_for_vcio_says_that_it_cannot_arm_tryboot() {
         "{said}"
     );
     assert!(!machine.project("other.img").exists());
+}
+
+#[test]
+fn a_module_that_was_built_with_the_kernel_is_loaded_and_goes_with_its_source() {
+    let machine = Machine::new();
+    let path = format!("./usr/lib/modules/{RELEASE}/updates/rpi-vcio.ko");
+    let module = elf::module(b"name=rpi_vcio\0license=GPL\0depends=\0");
+    plain_kernel(&machine, vec![Member::file(path, &module)]);
+    let arguments = ["image", "--track", "rpi", "-o", "disk.img"];
+    let output = machine.factory(&arguments).env("PATH", "/nowhere").output().unwrap();
+    let said = String::from_utf8_lossy(&output.stderr);
+    assert!(output.status.success() && !said.contains("tryboot"), "{said}");
+
+    let disk = Disk::read(&machine.project("disk.img"));
+    let listed = &disk.manifest["modules"][0];
+    assert_eq!((&listed["name"], &listed["licence"]), (&"rpi-vcio".into(), &"GPL".into()));
+    assert_eq!(listed["size"], module.len());
+    let place = listed["source"]["initramfs"].as_str().unwrap();
+    assert_eq!(place, "usr/src/rpi-vcio");
+    for name in ["COPYING", "Kbuild", "rpi-vcio.c"] {
+        let shipped = initramfs_file(&disk, &format!("{place}/{name}"));
+        assert_eq!(shipped, fs::read(format!("modules/rpi-vcio/{name}")).unwrap(), "{name}");
+    }
+    let order = initramfs_file(&disk, &format!("lib/modules/{RELEASE}/factory.load"));
+    assert!(String::from_utf8(order).unwrap().lines().any(|line| line == "updates/rpi-vcio.ko"));
+}
+
+/// A file of the initramfs of slot A, by zstd and cpio.
+fn initramfs_file(disk: &Disk, name: &str) -> Vec<u8> {
+    let packed = disk.path.with_extension("initramfs");
+    fs::write(&packed, disk.read_fat("boot-a", "initramfs8")).unwrap();
+    let script = "zstd -dc \"$0\" | cpio --extract --to-stdout --quiet \"$1\"";
+    print("sh", ["-c", script, text(&packed), name]).into_bytes()
 }

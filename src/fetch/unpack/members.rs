@@ -9,9 +9,9 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::fs::File;
 use std::io::Read;
 
-use super::{UnpackError, copy, deb, key, read_deb};
+use super::{UnpackError, copy, deb, is_deb, key, read_deb, tar};
 use crate::archive::deb::{DebError, Section};
-use crate::archive::tar::{self, Forward, Kind, TarError};
+use crate::archive::tar::{Forward, Kind, Members, TarError};
 use crate::fetch::Part;
 use crate::firmware::Pick;
 use crate::store::{Derived, DerivedDir, Store, StoredFile};
@@ -80,8 +80,9 @@ struct Taking<'a> {
 
 impl Taking<'_> {
     fn search(&mut self, store: &Store, part: &Part, is_alone: bool) -> Result<(), UnpackError> {
-        if !is_alone {
-            let path = deb(store, part)?.data.path;
+        let is_deb = is_deb(part)?;
+        if !(is_alone && is_deb) {
+            let path = if is_deb { deb(store, part)?.data.path } else { tar(store, part)?.path };
             let mut file = File::open(&path).map_err(|source| UnpackError::Read { path, source })?;
             return self.take(part, &mut file);
         }
@@ -95,7 +96,7 @@ impl Taking<'_> {
     fn take(&mut self, part: &Part, archive: &mut dyn Read) -> Result<(), UnpackError> {
         let damaged =
             |source| UnpackError::Deb { name: part.pin.name.clone(), source: DebError::Tar(source) };
-        let mut members = tar::Members::new(Forward(archive));
+        let mut members = Members::new(Forward(archive));
         while !self.is_done() {
             let Some(entry) = members.next().map_err(damaged)? else { return Ok(()) };
             let Kind::File { .. } = entry.kind else { continue };

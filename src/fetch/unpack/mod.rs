@@ -15,6 +15,7 @@ use crate::archive::deb::{self, DebError, Section};
 use crate::archive::tar::{self, Entry, Kind, TarError};
 use crate::digest::Sha256;
 use crate::interrupt::{self, Interrupted};
+use crate::lock::Location;
 use crate::parallel;
 use crate::progress;
 use crate::store::{Output, Store, StoreError, StoredFile};
@@ -124,15 +125,43 @@ pub fn debs(store: &Store, parts: &[Part], jobs: usize) -> Result<Vec<Unpacked>,
     })
 }
 
+/// The files of parts as tars, up to `jobs` at once; in the order of the parts, each of which is a
+/// package or an archive.
+///
+/// # Errors
+/// When a part is damaged.
+pub fn files(store: &Store, parts: &[Part], jobs: usize) -> Result<Vec<StoredFile>, UnpackError> {
+    let bar = progress::count("unpacking packages", parts.len() as u64);
+    parallel::map(parts, jobs, |(): &mut (), part| {
+        let files =
+            if is_deb(part)? { deb(store, part).map(|unpacked| unpacked.data) } else { tar(store, part) };
+        bar.inc(1);
+        files
+    })
+}
+
+/// Whether a part is a package, and no archive. What comes from a pool of packages always is.
+fn is_deb(part: &Part) -> Result<bool, UnpackError> {
+    let is_from_pool = matches!(part.pin.location, Location::Pool { .. });
+    Ok(is_from_pool || deb::is_package(&head(part)?))
+}
+
+/// The first bytes of a part.
+fn head(part: &Part) -> Result<Vec<u8>, UnpackError> {
+    let mut head = vec![0; 8];
+    let count = open(part)?
+        .read_at(&mut head, 0)
+        .map_err(|source| UnpackError::Read { path: part.path.clone(), source })?;
+    head.truncate(count);
+    Ok(head)
+}
+
 /// A tar without its compression. One that has none is taken where it is.
 ///
 /// # Errors
 /// When the archive is damaged or cannot be read.
 pub fn tar(store: &Store, part: &Part) -> Result<StoredFile, UnpackError> {
-    let read = |source| UnpackError::Read { path: part.path.clone(), source };
-    let mut head = [0; 6];
-    let count = File::open(&part.path).and_then(|file| file.read_at(&mut head, 0)).map_err(read)?;
-    if Packing::detect(&head[..count]) == Packing::Plain {
+    if Packing::detect(&head(part)?) == Packing::Plain {
         return Ok(StoredFile { path: part.path.clone(), size: part.pin.size, sha256: part.pin.sha256 });
     }
     let damaged = |source| UnpackError::Tar { name: part.pin.name.clone(), source: TarError::Read(source) };

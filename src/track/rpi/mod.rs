@@ -20,7 +20,7 @@ mod error;
 mod notes;
 mod wardrobe;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::LazyLock;
 
 use bootenv::Slot;
@@ -28,6 +28,7 @@ use bootenv::rpi::{self, Autoboot};
 use serde::Serialize;
 
 use super::{Choices, Dressed, Format, Ingredients, KernelBase, Partition, Track, TrackError};
+use crate::board;
 use crate::config::{BoardConfig, FirmwareSource};
 use crate::firmware::upstream::{Upstream, upstream};
 use crate::firmware::{self, Part, Parts, Pick};
@@ -141,7 +142,7 @@ impl Options {
     /// When a board is not known.
     pub fn check(&self) -> Result<(), RpiError> {
         let mut named = self.boards.iter().chain(self.boards_config.keys());
-        match named.find(|name| crate::board::find(name).is_none()) {
+        match named.find(|name| board::find(name).is_none()) {
             Some(name) => Err(RpiError::UnknownBoard(name.clone())),
             None => Ok(()),
         }
@@ -183,7 +184,7 @@ impl Track for Rpi {
         ]
     }
 
-    fn wanted(&self, kernel: &Part, choices: &Choices) -> Result<Vec<Wanted>, TrackError> {
+    fn wanted(&self, kernel: Option<&Part>, choices: &Choices) -> Result<Vec<Wanted>, TrackError> {
         let firmware = match choices.rpi.firmware {
             FirmwareSource::Debian => vec![PARTS[FIRMWARE].wanted(FIRMWARE)],
             FirmwareSource::Upstream => {
@@ -191,9 +192,10 @@ impl Track for Rpi {
                 needed_upstream().wanted(base).map_err(RpiError::from)?
             }
         };
-        let others = [kernel.wanted(part::KERNEL), PARTS[part::BUSYBOX].wanted(part::BUSYBOX)];
-        let headers = oot::headers_of(kernel).map(|headers| headers.wanted(part::HEADERS));
-        Ok(others.into_iter().chain(firmware).chain(headers).collect())
+        let headers = kernel.and_then(oot::headers_of).map(|headers| headers.wanted(part::HEADERS));
+        let kernel = kernel.map(|kernel| kernel.wanted(part::KERNEL));
+        let busybox = PARTS[part::BUSYBOX].wanted(part::BUSYBOX);
+        Ok(kernel.into_iter().chain([busybox]).chain(firmware).chain(headers).collect())
     }
 
     fn members(&self, choices: &Choices) -> Vec<Pick> {
@@ -203,6 +205,12 @@ impl Track for Rpi {
         };
         let others = [part::KERNEL, part::BUSYBOX].into_iter().flat_map(|name| PARTS[name].picks(name));
         others.chain(firmware).collect()
+    }
+
+    fn dtbs(&self) -> Vec<String> {
+        let trees = board::all().iter().flat_map(|board| &board.dtb).flat_map(|dtb| &dtb.from);
+        let names: BTreeSet<String> = trees.map(|name| format!("broadcom/{name}")).collect();
+        names.into_iter().collect()
     }
 
     fn wants_vcio(&self) -> bool {

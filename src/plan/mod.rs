@@ -3,18 +3,23 @@
 //! Defaults live here and nowhere else, and so does the only look at the clock's stand-in,
 //! `SOURCE_DATE_EPOCH`.
 
-use std::path::PathBuf;
+mod kernel;
+
+use std::path::{Path, PathBuf};
 
 use serde::Serialize;
 
-use crate::config::{self, BoardConfig, Config, ConfigError, KernelSource, RootfsFormat, Size};
-use crate::firmware::{Part, upstream};
+use crate::config::{self, BoardConfig, Config, ConfigError, RootfsFormat, Size};
+use crate::firmware::upstream;
 use crate::identity::BuildId;
+use crate::kconfig::{self, NotShipped};
 use crate::lock::{Pin, Pins};
 use crate::source::{Debian, Origin, PathKind, Sources, Suite, Wanted};
 use crate::substrate::{self, initramfs::Compression};
 use crate::suggest;
 use crate::track::{self, Choices, Track, TrackError, rpi};
+use kernel::Asked;
+pub use kernel::{Kernel, KernelBuild, KernelRequest};
 
 /// Suite of the archive that parts are taken from when the project names none.
 const SUITE: &str = "trixie";
@@ -32,6 +37,8 @@ pub struct Request {
     pub track: Option<String>,
     /// `--board`, instead of the project's.
     pub boards: Vec<String>,
+    /// What `factory kernel` says of the kernel that it is to build, whatever the project boots.
+    pub kernel: Option<KernelRequest>,
 }
 
 /// All decisions of a build.
@@ -66,6 +73,9 @@ pub struct Plan {
     pub loader: Loader,
     /// What is taken from outside.
     pub sources: Sources,
+    /// What its pins are called in the lock; `None` when everything is named by digest or path.
+    #[serde(skip)]
+    pub pins: Option<String>,
     /// Time of everything in the image in seconds since 1970, when the environment sets it.
     pub source_date_epoch: Option<u32>,
 }
@@ -89,17 +99,6 @@ pub struct Sizes {
     pub system: Size,
     /// The data partition.
     pub data: Size,
-}
-
-/// Decisions about the kernel.
-#[derive(Clone, Debug, Serialize)]
-pub struct Kernel {
-    /// Where it comes from.
-    pub source: KernelSource,
-    /// The package it is in.
-    pub package: String,
-    /// The command line, but for what the loader adds about the slot.
-    pub cmdline: String,
 }
 
 /// Decisions about the substrate.
@@ -142,6 +141,8 @@ pub struct Loader {
 pub mod part {
     /// The kernel package.
     pub const KERNEL: &str = "kernel";
+    /// The source that a kernel is built from.
+    pub const KERNEL_SOURCE: &str = "kernel-source";
     /// The headers of the kernel, to build modules against.
     pub const HEADERS: &str = "headers";
     /// The static busybox.
@@ -180,6 +181,25 @@ pub enum PlanError {
         /// A way out.
         hint: String,
     },
+    /// What is said of the kernel contradicts itself.
+    #[error("{message}\n\nhint: {hint}")]
+    Kernel {
+        /// What is wrong.
+        message: String,
+        /// A way out.
+        hint: &'static str,
+    },
+    /// A fragment of the program's own does not exist.
+    #[error(transparent)]
+    Fragment(#[from] NotShipped),
+    /// A profile does not exist.
+    #[error("there is no profile `{0}`\n\nhint: there are `{known}`", known = profiles())]
+    NoProfile(String),
+    /// Modules cannot be built, for nobody knows the kernel's headers.
+    #[error(
+        "nothing says which headers belong to the kernel in package `{0}`, and `kernel.modules` need them\n\nhint: name a package `linux-image-...`"
+    )]
+    NoHeaders(String),
     /// Something is chosen about the track that cannot be.
     #[error(transparent)]
     Track(#[from] TrackError),
@@ -198,8 +218,8 @@ pub enum PlanError {
     Epoch(String),
 }
 
-/// Makes all decisions for the project in a directory. Reads its project file if there is one,
-/// and nothing else.
+/// Makes all decisions for the project in a directory. Reads its project file if there is one, and
+/// no other.
 ///
 /// # Errors
 /// When the project file is wrong, or no known track is named.
@@ -220,7 +240,15 @@ pub fn load(request: &Request) -> Result<Plan, PlanError> {
     }
     let from_environment = std::env::var(upstream::VARIABLE).ok().filter(|text| !text.is_empty());
     config.rpi.upstream = config.rpi.upstream.or(from_environment);
-    let mut plan = decide(config, track)?;
+    let only_kernel = request.kernel.as_ref().is_some_and(|kernel| kernel.replaces(&config.kernel));
+    if let Some(kernel) = &request.kernel {
+        kernel.apply(&mut config.kernel, project)?;
+    }
+    let mut plan = decide(config, track, project)?;
+    if only_kernel {
+        plan.sources.wanted.retain(|wanted| wanted.name == part::KERNEL_SOURCE);
+        plan.pins = plan.sources.need_debian().then(|| format!("{}-kernel", track.name()));
+    }
     check_command_line(&plan)?;
     track.check(&plan.loader.choices)?;
     plan.sources.resolve_paths(project);
@@ -250,11 +278,12 @@ pub fn find_track(name: Option<&str>) -> Result<&'static dyn Track, PlanError> {
 }
 
 /// Fills in every default. Pure.
-fn decide(config: Config, track: &'static dyn Track) -> Result<Plan, PlanError> {
+fn decide(config: Config, track: &'static dyn Track, project: &Path) -> Result<Plan, PlanError> {
     let name = config.image.name.as_ref().map_or("factory", |name| &name.0).to_owned();
     let choices = choices(&config);
     let bare = config.rootfs.layer.is_empty();
-    let kernel = kernel_part(&config.kernel, track);
+    let (kernel, asked) =
+        kernel::decide(&config.kernel, track, project, command_line(track, &config.kernel))?;
     Ok(Plan {
         project: PathBuf::new(),
         has_file: false,
@@ -266,11 +295,7 @@ fn decide(config: Config, track: &'static dyn Track) -> Result<Plan, PlanError> 
             system: config.sizes.system.unwrap_or(Size::Auto),
             data: config.sizes.data.unwrap_or(Size::Auto),
         },
-        kernel: Kernel {
-            source: config.kernel.source.unwrap_or(KernelSource::Debian),
-            package: kernel.package.clone(),
-            cmdline: command_line(track, &config.kernel),
-        },
+        kernel,
         substrate: Substrate {
             modules: config.substrate.modules.clone(),
             payload: config.substrate.payload.is_some(),
@@ -285,23 +310,11 @@ fn decide(config: Config, track: &'static dyn Track) -> Result<Plan, PlanError> 
         }),
         allow_missing: config.rootfs.allow_missing.clone(),
         loader: Loader { files: files(&config, track).is_some(), choices: choices.clone() },
-        sources: sources(config, track, &kernel, &choices)?,
+        sources: sources(config, track, asked, &choices)?,
+        pins: Some(track.name().to_owned()),
         source_date_epoch: None,
         name,
     })
-}
-
-/// The track's kernel, or the project's. A package of the project's own choice is looked for in the
-/// project's suites, unless it names another.
-fn kernel_part(kernel: &config::Kernel, track: &dyn Track) -> Part {
-    let part = track.kernel();
-    match (&kernel.package, &kernel.suite) {
-        (None, None) => part,
-        (package, suite) => {
-            let package = package.clone().unwrap_or(part.package);
-            Part { package, suite: suite.clone(), component: None, ..part }
-        }
-    }
 }
 
 fn choices(config: &Config) -> Choices {
@@ -321,6 +334,11 @@ fn choices(config: &Config) -> Choices {
             boards_config: rpi.board.clone(),
         },
     }
+}
+
+fn profiles() -> String {
+    let names: Vec<&str> = kconfig::profiles().iter().map(|profile| profile.name.as_str()).collect();
+    names.join("`, `")
 }
 
 /// The directory of files for the partitions that the track's loader reads.
@@ -352,14 +370,15 @@ fn origin(layer: config::Layer) -> Option<Origin> {
 fn sources(
     config: Config,
     track: &dyn Track,
-    kernel: &Part,
+    kernel: Asked,
     choices: &Choices,
 ) -> Result<Sources, TrackError> {
     let files = files(&config, track);
     let debian = config.sources.debian;
     let components = debian.components.unwrap_or_else(|| vec!["main".to_owned()]);
     let suites = debian.suites.unwrap_or_else(|| vec![SUITE.to_owned()]);
-    let mut wanted = track.wanted(kernel, choices)?;
+    let mut wanted = track.wanted(kernel.packaged.as_ref(), choices)?;
+    wanted.extend(kernel.wanted);
     let directories = [(part::PAYLOAD, config.substrate.payload), (part::FILES, files)];
     for (name, path) in directories {
         let origin = |path| Origin::Path { path, kind: PathKind::Directory };
@@ -391,8 +410,10 @@ impl Plan {
     /// Never: a plan is plain data.
     pub fn build<'a>(&self, parts: impl Iterator<Item = &'a Pin>, pins: &Pins) -> Build {
         let mut decisions = serde_json::to_value(self).expect("a plan is plain data");
-        // Where parts come from is no part of what they are.
+        // Where parts come from, and how they are made, is no part of what they are.
         decisions.as_object_mut().and_then(|fields| fields.remove("sources"));
+        let kernel = decisions.get_mut("kernel").and_then(serde_json::Value::as_object_mut);
+        kernel.map(|fields| [fields.remove("build"), fields.remove("modules")]);
         let parts: String = parts.map(|pin| format!("{} {}\n", pin.wanted, pin.sha256)).collect();
         let version = env!("CARGO_PKG_VERSION").as_bytes();
         let device_files = [self.track.device_files(), substrate::device_files()].concat();

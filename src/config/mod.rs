@@ -1,16 +1,21 @@
 //! `factory.toml`: what a person writes, as it is written. Everything is optional here; what is
 //! missing becomes a decision in [`plan`](crate::plan).
 
-use std::collections::BTreeMap;
+mod kernel;
+mod rootfs;
+mod rpi;
+
 use std::fmt;
 use std::ops::Range;
 use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Deserializer, Serialize};
 
-use crate::digest::Sha256;
 use crate::substrate::initramfs::Compression;
 use crate::units::Bytes;
+pub use kernel::{Kernel, KernelSource};
+pub use rootfs::{Layer, Rootfs, RootfsFormat};
+pub use rpi::{BoardConfig, FirmwareSource, Rpi};
 
 /// Name of the project file.
 pub const FILE: &str = "factory.toml";
@@ -65,30 +70,6 @@ pub struct Sizes {
     pub data: Option<Size>,
 }
 
-/// `[kernel]`: which kernel boots, and how.
-#[derive(Debug, Default, Deserialize)]
-#[serde(deny_unknown_fields, default)]
-pub struct Kernel {
-    /// Where the kernel comes from.
-    pub source: Option<KernelSource>,
-    /// The package to resolve, with `source = "debian"`.
-    pub package: Option<String>,
-    /// The suite to resolve it in; else the track's, which may be another than of all other parts.
-    pub suite: Option<String>,
-    /// Further words for the kernel command line.
-    pub cmdline: Option<Words>,
-    /// Consoles, as in the kernel's `console=`; none lets the firmware's tables choose.
-    pub console: Vec<Words>,
-}
-
-/// Where a kernel comes from.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, Serialize)]
-#[serde(rename_all = "lowercase")]
-pub enum KernelSource {
-    /// A package of the Debian archive.
-    Debian,
-}
-
 /// `[substrate]`: what every image does after the kernel starts.
 #[derive(Debug, Default, Deserialize)]
 #[serde(deny_unknown_fields, default)]
@@ -105,48 +86,6 @@ pub struct Substrate {
     pub network: Option<bool>,
 }
 
-/// `[rootfs]`: the system that the initramfs hands over to.
-#[derive(Debug, Default, Deserialize)]
-#[serde(deny_unknown_fields, default)]
-pub struct Rootfs {
-    /// File system of the image in the slot.
-    pub format: Option<RootfsFormat>,
-    /// The first program of the system.
-    pub init: Option<String>,
-    /// Libraries that may be missing, such as those loaded at run time from elsewhere.
-    pub allow_missing: Vec<String>,
-    /// `[[rootfs.layer]]`, in order; later ones replace what earlier ones put down.
-    pub layer: Vec<Layer>,
-}
-
-/// File system of a rootfs.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, Serialize)]
-#[serde(rename_all = "lowercase")]
-pub enum RootfsFormat {
-    /// `rootfs.ext4`
-    Ext4,
-    /// `rootfs.squashfs`
-    Squashfs,
-}
-
-/// `[[rootfs.layer]]`: one of three kinds.
-#[derive(Debug, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct Layer {
-    /// A tar archive, packed or not: a file of the project, or an address that starts with `http://`
-    /// or `https://`.
-    pub tar: Option<String>,
-    /// Digest of a `tar` from the web.
-    pub sha256: Option<Sha256>,
-    /// A directory.
-    pub dir: Option<PathBuf>,
-    /// Debian packages, with all that they depend on.
-    pub packages: Option<Vec<String>>,
-    /// With `packages`: add the packages that Debian takes for granted.
-    #[serde(default)]
-    pub essential: bool,
-}
-
 /// `[generic]`: the generic track.
 #[derive(Debug, Default, Deserialize)]
 #[serde(deny_unknown_fields, default)]
@@ -155,51 +94,6 @@ pub struct Generic {
     pub secure_boot: Option<bool>,
     /// Directory to copy onto the ESP.
     pub esp: Option<PathBuf>,
-}
-
-/// `[rpi]`: the Raspberry Pi track.
-#[derive(Debug, Default, Deserialize)]
-#[serde(deny_unknown_fields, default)]
-pub struct Rpi {
-    /// Where the boards' firmware comes from.
-    pub firmware: Option<FirmwareSource>,
-    /// Address that tags of raspberrypi/firmware lie under, for `firmware = "upstream"`.
-    pub upstream: Option<String>,
-    /// Whether the header has a serial console.
-    pub uart: Option<bool>,
-    /// Lines of config.txt for all boards, as they are.
-    pub config: Vec<String>,
-    /// Overlays for all boards, without their ending, with parameters after a comma.
-    pub overlays: Vec<String>,
-    /// Parameters of the device tree for all boards.
-    pub params: Vec<String>,
-    /// Directory to copy into the control partition and both slots.
-    pub files: Option<PathBuf>,
-    /// `[rpi.board.NAME]`: what one board is told.
-    pub board: BTreeMap<String, BoardConfig>,
-}
-
-/// Where the firmware of Raspberry Pi boards comes from.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, Serialize)]
-#[serde(rename_all = "lowercase")]
-pub enum FirmwareSource {
-    /// The package of the Debian archive.
-    #[default]
-    Debian,
-    /// Single files of raspberrypi/firmware at the tag in `firmware/rpi-upstream.toml`.
-    Upstream,
-}
-
-/// What goes into config.txt.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize, Serialize)]
-#[serde(deny_unknown_fields, default)]
-pub struct BoardConfig {
-    /// Lines as they are.
-    pub config: Vec<String>,
-    /// Overlays, without their ending, with parameters after a comma.
-    pub overlays: Vec<String>,
-    /// Parameters of the device tree.
-    pub params: Vec<String>,
 }
 
 /// `[sources]`: where external parts come from.
@@ -353,53 +247,35 @@ impl Config {
             let (message, hint) = explain(error.message());
             ConfigError::Wrong { message, place: place(text, file, error.span()), hint }
         })?;
+        config.check_kernel(text, file)?;
         config.check_layers(text, file)?;
         Ok(config)
     }
 
+    fn check_kernel(&self, text: &str, file: &str) -> Result<(), ConfigError> {
+        let problem = self.kernel.problem();
+        problem.map_or(Ok(()), |(message, hint)| Err(wrong(message, hint, text, file, ("[kernel]", 0))))
+    }
+
     fn check_layers(&self, text: &str, file: &str) -> Result<(), ConfigError> {
         let problems = self.rootfs.layer.iter().enumerate();
-        let Some((index, (message, hint))) =
-            problems.filter_map(|(index, layer)| Some((index, layer.problem()?))).next()
-        else {
-            return Ok(());
-        };
-        let header = text.match_indices("[[rootfs.layer]]").nth(index);
-        Err(ConfigError::Wrong {
-            message: message.to_owned(),
-            place: place(text, file, header.map(|(at, found)| at..at + found.len())),
-            hint: format!("\n\nhint: {hint}"),
+        let mut problems = problems.filter_map(|(index, layer)| Some((index, layer.problem()?)));
+        problems.next().map_or(Ok(()), |(index, (message, hint))| {
+            Err(wrong(message.to_owned(), hint, text, file, ("[[rootfs.layer]]", index)))
         })
     }
 }
 
-impl Layer {
-    /// Whether the tar is to be fetched.
-    fn is_from_web(&self) -> bool {
-        self.tar.as_ref().is_some_and(|tar| tar.starts_with("http://") || tar.starts_with("https://"))
-    }
+/// What is wrong with a table as a whole: the `n`th, from 0, with this header.
+fn wrong(message: String, hint: &str, text: &str, file: &str, (header, n): (&str, usize)) -> ConfigError {
+    let header = text.match_indices(header).nth(n);
+    let place = place(text, file, header.map(|(at, found)| at..at + found.len()));
+    ConfigError::Wrong { message, place, hint: format!("\n\nhint: {hint}") }
+}
 
-    /// What is wrong with the fields as a whole, and a way out.
-    fn problem(&self) -> Option<(&'static str, &'static str)> {
-        let kinds = [self.tar.is_some(), self.dir.is_some(), self.packages.is_some()];
-        if kinds.iter().filter(|kind| **kind).count() != 1 {
-            return Some((
-                "a layer is one of `tar`, `dir` and `packages`",
-                "start another `[[rootfs.layer]]` for each",
-            ));
-        }
-        match (self.is_from_web(), self.sha256.is_some()) {
-            (true, false) => Some((
-                "a `tar` from the web needs its `sha256`",
-                "download it once, look at it, and write down what `sha256sum` prints",
-            )),
-            (false, true) => Some((
-                "`sha256` is for a `tar` from the web; files of the project are taken as they are",
-                "leave `sha256` out",
-            )),
-            _ => None,
-        }
-    }
+/// Whether something is to be fetched, and no file of the project.
+pub fn is_from_web(place: &str) -> bool {
+    place.starts_with("http://") || place.starts_with("https://")
 }
 
 /// `factory.toml:3  vresion = "1.0"`
@@ -433,6 +309,7 @@ fn explain(message: &str) -> (String, String) {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::digest::Sha256;
 
     fn complaint(text: &str) -> String {
         Config::parse(text, FILE).unwrap_err().to_string()
@@ -467,6 +344,21 @@ mod tests {
             "a layer is one of `tar`, `dir` and `packages`\n  --> factory.toml:4  [[rootfs.layer]]\n\n\
              hint: start another `[[rootfs.layer]]` for each"
         );
+    }
+
+    #[test]
+    fn a_kernel_is_of_one_kind() {
+        assert_eq!(
+            complaint("[kernel]\nfragments = [\"a\"]\n"),
+            "`fragments` is for kernels that are built here\n  --> factory.toml:1  [kernel]\n\n\
+             hint: write `source = \"build\"` as well"
+        );
+        let build = |rest: &str| format!("[kernel]\nsource = \"build\"\n{rest}\n");
+        assert!(complaint(&build("tree = \"https://a.example/b.tar\"")).contains("needs its `sha256`"));
+        assert!(complaint(&build("tree = \"b.tar\"\npackage = \"c\"")).starts_with("a kernel's source is"));
+        assert!(complaint(&build("path = \"b.deb\"")).contains("write `source = \"path\"`"));
+        assert!(complaint("[kernel]\nsource = \"path\"").starts_with("`source = \"path\"` needs"));
+        assert!(Config::parse(&build("tree = \"linux\"\nllvm = true"), FILE).is_ok());
     }
 
     #[test]
