@@ -13,7 +13,7 @@ use std::time::Instant;
 
 use serde::{Deserialize, Serialize};
 
-use super::make::{MakeError, Tally, Watch};
+use super::make::{Tally, Watch};
 use super::recipe::{has_debug_info, has_modules};
 use super::shop::{self, Shop, check_config};
 use super::signing::Signing;
@@ -210,7 +210,7 @@ impl Job<'_> {
             let watch = self.watch(shop, format!("building the kernel module {}", module.name));
             let build = |goal| make.watch(&[goal], &watch);
             let built = build("modules").and_then(|_| build("modules_install"));
-            built.map_err(|source| BuildError::Module { name: module.name.clone(), source })?;
+            built.map_err(|error| BuildError::of_module(&module.name, error))?;
         }
         Ok(Some(shop.staging().join("lib/modules").join(release)))
     }
@@ -265,7 +265,7 @@ mod tests {
 
     use super::*;
     use crate::digest::Sha256;
-    use crate::kbuild::{Toolchain, Wish};
+    use crate::kbuild::{MakeError, Toolchain, Wish};
     use crate::ksource::SourceTree;
 
     /// Makes what a kernel's Makefile makes, in an instant. Beside it, it notes the goals that it was
