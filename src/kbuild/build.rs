@@ -13,11 +13,11 @@ use std::time::Instant;
 
 use serde::{Deserialize, Serialize};
 
-use super::make::{MakeError, Tally, Watch};
+use super::make::{Tally, Watch};
 use super::recipe::{has_debug_info, has_modules};
 use super::shop::{self, Shop, check_config};
 use super::signing::Signing;
-use super::{BuildError, LauncherStats, Make, Recipe, headers, products};
+use super::{BuildError, LauncherStats, Make, Recipe, estimate, headers, products};
 use crate::kconfig::Config;
 use crate::store::{Derived, DerivedDir, Store, StoredFile};
 use crate::substrate::tarball;
@@ -161,7 +161,9 @@ impl Job<'_> {
         make.run(&["syncconfig"])?;
         check_config(config, &shop.config()?)?;
         let goals: Vec<&str> = self.goals.iter().map(String::as_str).collect();
-        let tally = self.watch(&make, &goals, &format!("building kernel {}", source.version), shop.log())?;
+        let expected = if shop.is_new() { estimate::steps(&source.path, &self.config) } else { None };
+        let watch = self.watch(shop, format!("building kernel {}", source.version));
+        let tally = make.watch(&goals, &Watch { expected, ..watch })?;
         check_config(config, &shop.config()?)?;
         let release = products::release(&shop.out())?;
         let modules = self.install_modules(&make, shop, &release)?;
@@ -179,9 +181,9 @@ impl Job<'_> {
         Ok(tally)
     }
 
-    /// Asks make for something that takes its time.
-    fn watch(&self, make: &Make, goals: &[&str], label: &str, log: PathBuf) -> Result<Tally, MakeError> {
-        make.watch(goals, &Watch { jobs: self.recipe.jobs, label: label.to_owned(), log, expected: None })
+    /// How something is followed that takes its time.
+    fn watch(&self, shop: &Shop, label: String) -> Watch {
+        Watch { jobs: self.recipe.jobs, label, log: shop.log(), expected: None }
     }
 
     /// Installs all modules, those from outside too; where they are then, if the kernel takes any.
@@ -199,16 +201,16 @@ impl Job<'_> {
         // With several threads, newer versions of these programs write other bytes.
         let make = make.with("XZ", "xz --threads=1").with("ZSTD", "zstd --single-thread");
         let make = if self.recipe.strips_modules { make.with("INSTALL_MOD_STRIP", "1") } else { make };
-        self.watch(&make, &["modules_install"], "installing the modules", shop.log())?;
+        make.watch(&["modules_install"], &self.watch(shop, "installing the modules".to_owned()))?;
         for module in self.recipe.modules {
             let dir = shop.out().join("factory").join(&module.name);
             shop::remove_dir(&dir)?;
             module.write_to(&dir)?;
             let make = outside(&make, &dir);
-            let label = format!("building the kernel module {}", module.name);
-            let build = |goal| self.watch(&make, &[goal], &label, shop.log());
+            let watch = self.watch(shop, format!("building the kernel module {}", module.name));
+            let build = |goal| make.watch(&[goal], &watch);
             let built = build("modules").and_then(|_| build("modules_install"));
-            built.map_err(|source| BuildError::Module { name: module.name.clone(), source })?;
+            built.map_err(|error| BuildError::of_module(&module.name, error))?;
         }
         Ok(Some(shop.staging().join("lib/modules").join(release)))
     }
@@ -255,4 +257,131 @@ fn keep_log(dir: &mut DerivedDir, log: &Path) -> Result<(), BuildError> {
 fn keep_info(dir: &mut DerivedDir, info: &Info) -> Result<(), BuildError> {
     let text = serde_json::to_vec_pretty(info).map_err(|error| BuildError::Info(error.into()))?;
     dir.file(INFO, |file| Ok::<(), BuildError>(file.append(&text)?))
+}
+
+#[cfg(test)]
+mod tests {
+    use std::fs;
+
+    use super::*;
+    use crate::digest::Sha256;
+    use crate::kbuild::{MakeError, Toolchain, Wish};
+    use crate::ksource::SourceTree;
+
+    /// Makes what a kernel's Makefile makes, in an instant. Beside it, it notes the goals that it was
+    /// called for, and fails as long as there is a file `broken`.
+    const MAKEFILE: &str = r#"
+$(shell echo "$(MAKECMDGOALS)" >> goals)
+DIR = $(INSTALL_MOD_PATH)/lib/modules/7.3.4-fake
+syncconfig:
+	@test ! -e changing || echo CONFIG_NEW=y >> "$(O)/.config"
+Image:
+	@mkdir -p "$(O)/arch/arm64/boot" "$(O)/include/config" && cd "$(O)" && echo code > arch/arm64/boot/Image && \
+		echo map > System.map && echo 7.3.4-fake > include/config/kernel.release && \
+		touch modules.builtin modules.builtin.modinfo
+	@test ! -e broken
+modules:
+	@:
+modules_install:
+	@mkdir -p "$(DIR)/kernel" && echo module > "$(DIR)/kernel/a.ko" && ln -s "$(O)" "$(DIR)/build"
+"#;
+
+    struct Fake {
+        dir: tempfile::TempDir,
+        source: SourceTree,
+        toolchain: Toolchain,
+    }
+
+    impl Fake {
+        fn new() -> Self {
+            let dir = tempfile::tempdir().unwrap();
+            let path = dir.path().join("source");
+            fs::create_dir(&path).unwrap();
+            fs::write(path.join("Makefile"), MAKEFILE).unwrap();
+            let source = SourceTree {
+                path,
+                id: Sha256::of(b"fake"),
+                version: "7.3.4".to_owned(),
+                epoch: 1_790_000_000,
+            };
+            Fake { dir, source, toolchain: Toolchain::find(&Wish::default()).unwrap() }
+        }
+
+        fn build(&self, config: &str, key: Option<&Path>) -> Result<Built, BuildError> {
+            let recipe = Recipe {
+                source: &self.source,
+                config,
+                toolchain: &self.toolchain,
+                dtbs: &[],
+                modules: &[],
+                signing_key: key,
+                strips_modules: true,
+                jobs: 1,
+                shelf: "rpi",
+                is_clean: false,
+            };
+            build(&Store::open(&self.dir.path().join("store")).unwrap(), &recipe)
+        }
+
+        fn touch(&self, name: &str) {
+            fs::write(self.source.path.join(name), "").unwrap();
+        }
+
+        fn calls(&self) -> usize {
+            fs::read_to_string(self.source.path.join("goals")).unwrap().lines().count()
+        }
+
+        /// All files of the store with this name.
+        fn find(&self, name: &str) -> usize {
+            let files = walkdir::WalkDir::new(self.dir.path().join("store")).into_iter();
+            files.filter(|file| file.as_ref().unwrap().file_name() == name).count()
+        }
+    }
+
+    #[test]
+    fn a_kernel_that_the_store_has_is_not_built_again() {
+        let fake = Fake::new();
+        let first = fake.build("CONFIG_MODULES=y\n", None).unwrap();
+        let calls = fake.calls();
+        let second = fake.build("CONFIG_MODULES=y\n", None).unwrap();
+        assert_eq!((first.is_kept, second.is_kept, fake.calls()), (false, true, calls));
+        assert_eq!((&second.kernel, &second.notes), (&first.kernel, &first.notes));
+        assert_eq!(first.release, "7.3.4-fake");
+        assert_eq!((first.headers, first.notes), (None, vec![NO_HEADERS.to_owned()]));
+        let other = fake.build("# CONFIG_MODULES is not set\n", None).unwrap();
+        assert!(!other.is_kept && other.kernel != first.kernel && other.notes.is_empty());
+    }
+
+    #[test]
+    fn a_build_that_fails_leaves_nothing_in_the_store_and_the_next_one_can_go_on() {
+        let fake = Fake::new();
+        fake.touch("broken");
+        let error = fake.build("CONFIG_MODULES=y\n", None).unwrap_err();
+        assert!(matches!(error, BuildError::Make(MakeError::Failed { .. })), "{error:?}");
+        assert_eq!((fake.find(KERNEL), fake.find("manifest.json"), fake.find("Image")), (0, 0, 1));
+        fs::remove_file(fake.source.path.join("broken")).unwrap();
+        assert!(!fake.build("CONFIG_MODULES=y\n", None).unwrap().is_kept);
+    }
+
+    #[test]
+    fn a_configuration_that_make_changes_is_refused_before_anything_is_compiled() {
+        let fake = Fake::new();
+        fake.touch("changing");
+        let error = fake.build("CONFIG_MODULES=y\n", None).unwrap_err();
+        assert!(matches!(error, BuildError::Config { line: 2, .. }), "{error:?}");
+        assert_eq!((fake.calls(), fake.find("Image")), (1, 0));
+    }
+
+    #[test]
+    fn a_signing_key_is_gone_from_the_build_tree_however_the_build_ends() {
+        let fake = Fake::new();
+        let key = crate::kbuild::signing::tests::key(fake.dir.path(), "rsa:2048");
+        let config = format!("CONFIG_MODULES=y\n{}", crate::kbuild::signing::FRAGMENT);
+        fake.touch("broken");
+        fake.build(&config, Some(&key)).unwrap_err();
+        assert_eq!(fake.find("certs-factory.pem"), 0);
+        fs::remove_file(fake.source.path.join("broken")).unwrap();
+        fake.build(&config, Some(&key)).unwrap();
+        assert_eq!(fake.find("certs-factory.pem"), 0);
+    }
 }

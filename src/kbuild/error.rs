@@ -72,7 +72,7 @@ pub enum BuildError {
     Tool(#[from] ToolError),
     /// Make failed.
     #[error("building the kernel")]
-    Make(#[from] MakeError),
+    Make(#[source] MakeError),
     /// A module from outside cannot be built.
     #[error("building the kernel module `{name}`")]
     Module {
@@ -116,7 +116,24 @@ pub enum BuildError {
     Interrupted(#[from] Interrupted),
 }
 
+impl From<MakeError> for BuildError {
+    fn from(error: MakeError) -> Self {
+        match error {
+            MakeError::Interrupted(stop) => BuildError::Interrupted(stop),
+            error => BuildError::Make(error),
+        }
+    }
+}
+
 impl BuildError {
+    /// That make failed on the module `name` from outside.
+    pub(super) fn of_module(name: &str, error: MakeError) -> BuildError {
+        match error {
+            MakeError::Interrupted(stop) => BuildError::Interrupted(stop),
+            source => BuildError::Module { name: name.to_owned(), source },
+        }
+    }
+
     pub(super) fn on(doing: &'static str, path: &Path) -> impl FnOnce(io::Error) -> BuildError {
         let path = path.to_owned();
         move |source| BuildError::File { doing, path, source }

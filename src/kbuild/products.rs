@@ -106,11 +106,12 @@ fn installed(dir: &Path, is_wanted: impl Fn(&str) -> bool) -> Result<FileTree, B
 
 #[cfg(test)]
 mod tests {
+    use std::fs;
+    use std::os::unix::fs::{PermissionsExt as _, symlink};
+
     use super::*;
     use crate::store::Store;
     use crate::substrate::tarball;
-    use std::fs;
-    use std::os::unix::fs::{PermissionsExt, symlink};
 
     const RELEASE: &str = "7.3.4-test";
 

@@ -129,8 +129,11 @@ pub(super) fn has_debug_info(config: &Config) -> bool {
 
 #[cfg(test)]
 mod tests {
-    use super::*;
+    use std::collections::BTreeSet;
     use std::fs;
+
+    use super::*;
+    use crate::kbuild::Wish;
 
     fn source() -> (tempfile::TempDir, SourceTree) {
         let dir = tempfile::tempdir().unwrap();
@@ -163,7 +166,7 @@ mod tests {
     #[test]
     fn the_key_is_another_for_all_that_changes_bytes_and_for_nothing_else() {
         let (_dir, source) = source();
-        let toolchain = Toolchain::find(&super::super::Wish::default()).unwrap();
+        let toolchain = Toolchain::find(&Wish::default()).unwrap();
         let usual = recipe(&source, &toolchain);
         let key = |recipe: Recipe| recipe.key(&Signing::Off);
         let moved = SourceTree { path: "/elsewhere".into(), version: "7".to_owned(), ..source.clone() };
@@ -191,14 +194,14 @@ mod tests {
             Recipe { modules: &changed, ..usual },
             Recipe { strips_modules: false, ..usual },
         ];
-        let keys: std::collections::BTreeSet<Sha256> = others.into_iter().map(key).collect();
+        let keys: BTreeSet<Sha256> = others.into_iter().map(key).collect();
         assert_eq!(keys.len(), others.len());
     }
 
     #[test]
     fn two_shelves_never_share_a_workplace_and_two_configurations_do() {
         let (_dir, source) = source();
-        let toolchain = Toolchain::find(&super::super::Wish::default()).unwrap();
+        let toolchain = Toolchain::find(&Wish::default()).unwrap();
         let usual = recipe(&source, &toolchain);
         let place = |recipe: Recipe| recipe.workplace(&Signing::Off);
         assert_eq!(place(usual), place(Recipe { config: "", ..usual }));
@@ -210,7 +213,7 @@ mod tests {
     #[test]
     fn device_trees_without_source_are_refused() {
         let (_dir, source) = source();
-        let toolchain = Toolchain::find(&super::super::Wish::default()).unwrap();
+        let toolchain = Toolchain::find(&Wish::default()).unwrap();
         let config = Config::parse("CONFIG_MODULES=y\n");
         let goals = |names: &[&str]| {
             let dtbs: Vec<String> = names.iter().map(|name| (*name).to_owned()).collect();
@@ -226,7 +229,7 @@ mod tests {
     #[test]
     fn modules_from_outside_need_a_kernel_that_takes_them() {
         let (_dir, source) = source();
-        let toolchain = Toolchain::find(&super::super::Wish::default()).unwrap();
+        let toolchain = Toolchain::find(&Wish::default()).unwrap();
         let twice = [oot::Source::rpi_vcio(), oot::Source::rpi_vcio()];
         let check = |modules, config| {
             Recipe { modules, ..recipe(&source, &toolchain) }.check_modules(&Config::parse(config))

@@ -78,6 +78,11 @@ impl Shop {
         self.place.dir().join("build.log")
     }
 
+    /// Whether nothing has been made here before, not even a part.
+    pub(super) fn is_new(&self) -> bool {
+        !self.out().join("init").exists()
+    }
+
     fn mark(&self) -> PathBuf {
         self.place.dir().join("unfinished")
     }
@@ -139,10 +144,11 @@ impl Shop {
 /// may just have been removed.
 const FULL: u64 = 4 * MIB;
 
-/// What a build tree of this configuration takes, with its products, roughly.
+/// What a build tree of this configuration takes, with its products, roughly. A small kernel of 6.12 with
+/// 840 options came to 162 MB, and 113 MB of products and what they were packed from.
 fn need(config: &Config) -> Bytes {
     let count = |wanted: Value| config.iter().filter(|(_, value)| **value == wanted).count() as u64;
-    let plain = 64 * MIB + count(Value::Yes) * (128 << 10) + count(Value::Module) * (512 << 10);
+    let plain = 192 * MIB + count(Value::Yes) * (128 << 10) + count(Value::Module) * (512 << 10);
     Bytes(if has_debug_info(config) { plain * 8 } else { plain })
 }
 
@@ -203,10 +209,11 @@ pub(super) fn check_config(asked: &str, got: &str) -> Result<(), BuildError> {
 
 #[cfg(test)]
 mod tests {
-    use super::*;
-    use crate::store::Store;
     use std::fs::File;
     use std::time::Duration;
+
+    use super::*;
+    use crate::store::Store;
 
     fn shop(dir: &Path, text: &str) -> Result<Shop, BuildError> {
         Shop::open(Store::open(dir).unwrap().workplace("rpi-1").unwrap(), text, false)

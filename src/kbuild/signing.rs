@@ -210,3 +210,78 @@ fn on(doing: &'static str, path: &Path) -> impl FnOnce(io::Error) -> SigningErro
     let path = path.to_owned();
     move |source| SigningError::File { doing, path, source }
 }
+
+#[cfg(test)]
+pub(super) mod tests {
+    use std::os::unix::fs::PermissionsExt as _;
+    use std::process::Command;
+
+    use super::*;
+
+    /// A new key of that kind with its certificate, in one file.
+    pub(in crate::kbuild) fn key(dir: &Path, kind: &str) -> PathBuf {
+        let path = dir.join(kind.replace(':', "-") + ".pem");
+        let output = Command::new("openssl")
+            .args(["req", "-new", "-x509", "-nodes", "-subj", "/CN=modules", "-newkey", kind, "-keyout"])
+            .arg(&path)
+            .args((kind == "ec").then_some(["-pkeyopt", "ec_paramgen_curve:prime256v1"]).iter().flatten())
+            .output()
+            .unwrap();
+        assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+        let certificate = output.stdout;
+        fs::write(&path, [fs::read(&path).unwrap(), certificate].concat()).unwrap();
+        path
+    }
+
+    #[test]
+    fn only_an_rsa_key_with_its_own_certificate_can_sign() {
+        let dir = tempfile::tempdir().unwrap();
+        let read = |kind| fs::read(key(dir.path(), kind)).unwrap();
+        let (rsa, other, ec) = (read("rsa:2048"), read("rsa:2049"), read("ec"));
+        let part = |pem: &[u8], certificate: bool| -> Vec<u8> {
+            let at = memchr::memmem::find(pem, b"-----BEGIN CERTIFICATE").unwrap();
+            if certificate { pem[at..].to_vec() } else { pem[..at].to_vec() }
+        };
+        check(&rsa).unwrap();
+        check(&[part(&rsa, true), part(&rsa, false)].concat()).unwrap();
+        let what = |pem: &[u8]| check(pem).unwrap_err();
+        assert_eq!(what(&part(&rsa, false)), "it has no certificate");
+        assert_eq!(what(&part(&rsa, true)), "it has no private key without password");
+        assert_eq!(
+            what(&[part(&rsa, false), part(&other, true)].concat()),
+            "its certificate is not that of its key"
+        );
+        assert!(what(&ec).starts_with("its key is not RSA"));
+        assert_eq!(what(b"-----BEGIN CERTIFICATE-----\nAAAA"), "it has no certificate");
+        assert_eq!(what(&vec![b'a'; 65 << 10]), "it is larger than 64 KiB");
+    }
+
+    #[test]
+    fn key_and_configuration_must_agree() {
+        let dir = tempfile::tempdir().unwrap();
+        let key = key(dir.path(), "rsa:2048");
+        let of = |config: &str, key: Option<&Path>| Signing::of(&Config::parse(config), key);
+        assert!(matches!(of("", None), Ok(Signing::Off)));
+        assert!(matches!(of(FRAGMENT, Some(&key)), Ok(Signing::Own(_))));
+        assert!(matches!(of(FRAGMENT, None), Err(SigningError::NoKey)));
+        let random = format!("CONFIG_MODULE_SIG_KEY=\"{RANDOM}\"\n");
+        assert!(matches!(of(&random, None), Ok(Signing::Random)));
+        let error = of(&random, Some(&key)).unwrap_err();
+        assert!(matches!(error, SigningError::NotUsed { symbol, .. } if symbol == "MODULE_SIG"));
+    }
+
+    #[test]
+    fn a_key_is_lent_for_a_while_to_its_owner_only() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = key(dir.path(), "rsa:2048");
+        let signing = Signing::of(&Config::parse(FRAGMENT), Some(&path)).unwrap();
+        let there = dir.path().join(FILE);
+        fs::write(&there, "left by a build that was killed").unwrap();
+        let lent = signing.lend(dir.path()).unwrap();
+        assert_eq!(fs::read(&there).unwrap(), fs::read(&path).unwrap());
+        assert_eq!(fs::metadata(&there).unwrap().permissions().mode() & 0o777, 0o600);
+        assert!(!format!("{signing:?}").contains("PRIVATE"));
+        drop(lent);
+        assert!(!there.exists());
+    }
+}

@@ -84,6 +84,8 @@ fn device(header: &mut Header, kind: EntryType, major: u32, minor: u32) -> io::R
 
 #[cfg(test)]
 mod tests {
+    use std::io::Seek as _;
+
     use super::*;
     use crate::archive::tar;
     use crate::image::extents::Extents;
@@ -99,6 +101,7 @@ mod tests {
         tree.symlink("b", "a");
         let file = tempfile::NamedTempFile::new().unwrap();
         write(&tree, 1_790_000_000, file.as_file()).unwrap();
+        file.as_file().rewind().unwrap();
         let entries = tar::index(file.as_file()).unwrap();
         let names: Vec<&str> = entries.iter().map(|entry| entry.path.as_str()).collect();
         assert_eq!(names, ["b", "deep", &long, "a"]);
