@@ -40,7 +40,8 @@ mod tests {
     fn every_field_of_the_starter_is_known() {
         let fields = STARTER.lines().filter(|line| !line.starts_with("##"));
         let project: Vec<&str> = fields.map(|line| line.strip_prefix("# ").unwrap_or(line)).collect();
-        let config = Config::parse(&project.join("\n"), config::FILE).unwrap();
+        // Its examples are of several kinds, so that they contradict each other as a whole.
+        let config: Config = toml::from_str(&project.join("\n")).unwrap();
         assert_eq!(config.rootfs.layer.len(), 4);
     }
 }
