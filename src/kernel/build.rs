@@ -53,11 +53,6 @@ pub enum BuildError {
     /// There is no source.
     #[error("part `{}` is missing", part::KERNEL_SOURCE)]
     NoSource,
-    /// A directory is not changed.
-    #[error(
-        "`{0}` is a directory, which is never changed, and `kernel.patches` would\n\nhint: apply the patches there, or name an archive"
-    )]
-    PatchedDirectory(PathBuf),
     /// The source cannot be used.
     #[error(transparent)]
     Source(#[from] SourceTreeError),
@@ -170,7 +165,6 @@ pub fn dir(build: &KernelBuild, store: &Store, parts: &Parts) -> Result<PathBuf,
 
 fn source(build: &KernelBuild, store: &Store, parts: &Parts) -> Result<SourceTree, BuildError> {
     match (&build.dir, parts.one(part::KERNEL_SOURCE)) {
-        (Some(dir), _) if !build.patches.is_empty() => Err(BuildError::PatchedDirectory(dir.clone())),
         (Some(dir), _) => Ok(ksource::of_dir(store, dir)?),
         (None, Some(Part { pin, path })) => {
             Ok(ksource::of_archive(store, &pin.name, path, pin.sha256, &build.patches)?)

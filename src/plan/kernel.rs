@@ -209,8 +209,12 @@ fn build(config: &config::Kernel, project: &Path) -> Result<KernelBuild, PlanErr
     if let Some(profile) = config.profile.as_deref().filter(|name| kconfig::profile(name).is_none()) {
         return Err(PlanError::NoProfile(profile.to_owned()));
     }
+    let dir = local.filter(|tree| tree.is_dir());
+    if let Some(dir) = dir.clone().filter(|_| !config.patches.is_empty()) {
+        return Err(PlanError::PatchedDirectory(dir));
+    }
     Ok(KernelBuild {
-        dir: local.filter(|tree| tree.is_dir()),
+        dir,
         defconfig: config.defconfig.clone(),
         fragments: fragments.collect::<Result<_, _>>()?,
         profile: config.profile.clone(),

@@ -189,6 +189,11 @@ pub enum PlanError {
         /// A way out.
         hint: &'static str,
     },
+    /// A directory is not changed.
+    #[error(
+        "`{0}` is a directory, which is never changed, and `kernel.patches` would\n\nhint: apply the patches there, or name an archive"
+    )]
+    PatchedDirectory(PathBuf),
     /// A fragment of the program's own does not exist.
     #[error(transparent)]
     Fragment(#[from] NotShipped),

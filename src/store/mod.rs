@@ -100,7 +100,9 @@ impl Store {
     /// # Errors
     /// When a directory cannot be made.
     pub fn open(dir: &Path) -> Result<Self, StoreError> {
-        let store = Store { dir: dir.to_owned() };
+        // Programs that work somewhere else are told of paths in it.
+        let dir = &std::path::absolute(dir).map_err(StoreError::on("finding", dir))?;
+        let store = Store { dir: dir.clone() };
         for name in ["blobs", "derived", "trees", "known", "locks", "corrupt"] {
             let path = dir.join(name);
             fs::create_dir_all(&path).map_err(StoreError::on("making", &path))?;

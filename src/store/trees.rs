@@ -9,7 +9,7 @@
 //! Unlike files of the store, those of a tree are not looked at one by one when it is used again: there
 //! are too many. Its user says whether it is sound.
 
-use std::fs;
+use std::fs::{self, File};
 use std::path::{Path, PathBuf};
 
 use serde::Serialize;
@@ -74,6 +74,9 @@ fn keep(making: &Path, dir: &Path, facts: &impl Serialize) -> Result<(), StoreEr
     let path = making.join(FACTS);
     let text = serde_json::to_vec_pretty(facts).map_err(std::io::Error::from);
     text.and_then(|text| files::replace(&path, &text)).map_err(StoreError::on("writing", &path))?;
+    // Nobody looks at all files again, so a tree that has its name must have survived a power cut whole.
+    let synced = File::open(making).and_then(|dir| Ok(rustix::fs::syncfs(dir)?));
+    synced.map_err(StoreError::on("writing", making))?;
     fs::rename(making, dir).map_err(StoreError::on("naming", dir))
 }
 
