@@ -1,12 +1,9 @@
 //! Caches and farms, for real.
 
-use std::net::{Ipv4Addr, TcpListener, TcpStream};
-use std::os::unix::process::CommandExt as _;
-use std::process::{Child, Command, Stdio};
+use std::process::{Command, Stdio};
 
-use rustix::process::{Pid, Signal, kill_process_group};
-
-use super::driver::{Room, wait_for};
+use super::driver::Room;
+use super::support::farm::{Host, free_port};
 
 #[test]
 fn a_second_build_elsewhere_takes_everything_from_ccache() {
@@ -74,37 +71,5 @@ fn a_farm_that_died_and_must_not_be_replaced_is_told_by_its_name() {
         &format!("\n\nhint: the host `127.0.0.1:{port}` of the farm does not answer: see that it runs"),
     ] {
         assert!(told.contains(words), "no `{words}` in {told}");
-    }
-}
-
-fn free_port() -> u16 {
-    TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap().local_addr().unwrap().port()
-}
-
-/// A host of a farm, on this machine. It ends when this is dropped.
-struct Host {
-    daemon: Child,
-    port: u16,
-}
-
-impl Host {
-    fn start() -> Self {
-        let port = free_port();
-        let mut command = Command::new("distccd");
-        command.args("--daemon --no-detach --jobs 2 --enable-tcp-insecure --log-level critical".split(' '));
-        command
-            .args("--user nobody --allow 127.0.0.1 --listen 127.0.0.1 --port".split(' '))
-            .arg(port.to_string());
-        let daemon = command.process_group(0).stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap();
-        let host = Host { daemon, port };
-        wait_for("the farm", || TcpStream::connect((Ipv4Addr::LOCALHOST, port)).is_ok());
-        host
-    }
-}
-
-impl Drop for Host {
-    fn drop(&mut self) {
-        kill_process_group(Pid::from_child(&self.daemon), Signal::TERM).unwrap();
-        self.daemon.wait().unwrap();
     }
 }

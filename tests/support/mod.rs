@@ -6,6 +6,7 @@
 pub mod archive;
 pub mod boot_files;
 pub mod elf;
+pub mod farm;
 pub mod machine;
 pub mod packages;
 pub mod programs;
