@@ -19,7 +19,8 @@ use super::shop::{self, Shop, check_config};
 use super::signing::Signing;
 use super::{BuildError, LauncherStats, Make, Recipe, estimate, headers, products};
 use crate::kconfig::Config;
-use crate::store::{Derived, DerivedDir, Store, StoredFile};
+use crate::ksource;
+use crate::store::{Derived, DerivedDir, Store, StoredFile, Workplace};
 use crate::substrate::tarball;
 use crate::tree::FileTree;
 
@@ -143,13 +144,31 @@ impl Job<'_> {
     fn run(&self, store: &Store, dir: &mut DerivedDir) -> Result<Tally, BuildError> {
         shop::bear(&self.recipe.source.path)?;
         let place = store.workplace(&self.recipe.workplace(&self.signing))?;
-        let shop = Shop::open(place, self.recipe.config, self.recipe.is_clean)?;
+        let is_clean = self.recipe.is_clean || self.hides_changes(&place)?;
+        let shop = Shop::open(place, self.recipe.config, is_clean)?;
         let lent = self.signing.lend(&shop.out())?;
         let made = self.make(&shop, dir).map_err(|error| shop.judge(error));
         drop(lent);
         let tally = made?;
+        if self.has_changed(store)? {
+            shop.discard()?;
+            return Err(BuildError::Changed(self.recipe.source.path.clone()));
+        }
         shop.close()?;
         Ok(tally)
+    }
+
+    /// Whether make would not see what has changed in a user's source since the last build.
+    fn hides_changes(&self, place: &Workplace) -> Result<bool, BuildError> {
+        let source = self.recipe.source;
+        let since = shop::last_began(place).filter(|_| source.is_users);
+        Ok(since.map(|since| ksource::hides_changes(&source.path, since)).transpose()?.unwrap_or_default())
+    }
+
+    /// Whether a user's source is not any more what it was when the build began.
+    fn has_changed(&self, store: &Store) -> Result<bool, BuildError> {
+        let source = self.recipe.source;
+        Ok(source.is_users && ksource::of_dir(store, &source.path)?.id != source.id)
     }
 
     fn make(&self, shop: &Shop, dir: &mut DerivedDir) -> Result<Tally, BuildError> {
@@ -303,6 +322,7 @@ modules_install:
                 id: Sha256::of(b"fake"),
                 version: "7.3.4".to_owned(),
                 epoch: 1_790_000_000,
+                is_users: false,
             };
             Fake { dir, source, toolchain: Toolchain::find(&Wish::default()).unwrap() }
         }

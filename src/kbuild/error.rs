@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 use super::make::MakeError;
 use super::signing::SigningError;
 use crate::interrupt::Interrupted;
+use crate::ksource::SourceTreeError;
 use crate::oot::OotError;
 use crate::store::StoreError;
 use crate::substrate::rootfs::dir::DirError;
@@ -16,6 +17,12 @@ use crate::units::Bytes;
 /// Why a kernel is not built.
 #[derive(Debug, thiserror::Error)]
 pub enum BuildError {
+    /// The source was worked on while it was built from.
+    #[error("`{path}` changed while the kernel was built from it\n\nhint: build again, when nobody changes it", path = .0.display())]
+    Changed(PathBuf),
+    /// A source cannot be read again.
+    #[error(transparent)]
+    Tree(#[from] SourceTreeError),
     /// A device tree has no source.
     #[error(
         "the kernel's source has no device tree `{0}`\n\nhint: name it as it stands under `arch/arm64/boot/dts`, such as `broadcom/bcm2711-rpi-4-b.dtb`"

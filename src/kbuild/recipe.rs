@@ -63,10 +63,12 @@ impl Recipe<'_> {
         Sha256::of(format!("kernel\0{GENERATION}\0{}", parts.join("\0")).as_bytes())
     }
 
-    /// Name of the workplace: what another source, compiler or signing key has left is of no use.
+    /// Name of the workplace: what another source, compiler or signing key has left is of no use. A
+    /// user's directory is the same source after a change of it, so that only that is compiled.
     pub(super) fn workplace(&self, signing: &Signing) -> String {
+        let SourceTree { id, path, is_users, .. } = self.source;
         let parts = [
-            self.source.id.to_string(),
+            if *is_users { path.display().to_string() } else { id.to_string() },
             format!("{:?}", self.toolchain.identity()),
             format!("{:?}", signing.digest()),
         ];
@@ -145,7 +147,7 @@ mod tests {
         }
         let path = dir.path().to_owned();
         let id = Sha256::of(b"source");
-        (dir, SourceTree { path, id, version: "7.3.4".to_owned(), epoch: 1_790_000_000 })
+        (dir, SourceTree { path, id, version: "7.3.4".to_owned(), epoch: 1_790_000_000, is_users: false })
     }
 
     fn recipe<'a>(source: &'a SourceTree, toolchain: &'a Toolchain) -> Recipe<'a> {
@@ -208,6 +210,9 @@ mod tests {
         assert_ne!(place(usual), place(Recipe { shelf: "generic", ..usual }));
         let patched = SourceTree { id: Sha256::of(b"patched"), ..source.clone() };
         assert_ne!(place(usual), place(Recipe { source: &patched, ..usual }));
+        let [before, after] = [&source, &patched].map(|tree| SourceTree { is_users: true, ..tree.clone() });
+        let after = place(Recipe { source: &after, ..usual });
+        assert_eq!(place(Recipe { source: &before, ..usual }), after, "a directory that was worked on");
     }
 
     #[test]

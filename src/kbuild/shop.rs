@@ -6,6 +6,7 @@
 //!              /staging/         what make installs, until it is packed
 //!              /build.log        all that make said
 //!              /unfinished       there from before the first call of make until after the last
+//!              /started          written when the last build began
 //! ```
 //! Make goes on where it was when a build failed or was interrupted, since it removes what it was just
 //! making. When it was killed it could not: then whatever is newer than the note of how it was made is
@@ -51,9 +52,15 @@ impl Shop {
         shop.set_config(text)?;
         let log = shop.log();
         fs::write(&log, "").map_err(BuildError::on("writing", &log))?;
-        let mark = shop.mark();
-        fs::write(&mark, "").map_err(BuildError::on("writing", &mark))?;
+        for mark in [shop.mark(), started(&shop.place)] {
+            fs::write(&mark, "").map_err(BuildError::on("writing", &mark))?;
+        }
         Ok(shop)
+    }
+
+    /// Removes all that was built, since it is of no use to anybody.
+    pub(super) fn discard(self) -> Result<(), BuildError> {
+        Ok(self.place.clear()?)
     }
 
     /// Notes that all calls of make have come to their end.
@@ -138,6 +145,15 @@ impl Shop {
             _ => error,
         }
     }
+}
+
+/// When the last build in `place` began, if there was one.
+pub(super) fn last_began(place: &Workplace) -> Option<SystemTime> {
+    fs::metadata(started(place)).and_then(|mark| mark.modified()).ok()
+}
+
+fn started(place: &Workplace) -> PathBuf {
+    place.dir().join("started")
 }
 
 /// Bytes left on a disk that is called full: no object of the kernel's fits any more, while what failed

@@ -61,7 +61,7 @@ pub fn of_archive(
         Ok::<_, SourceTreeError>(Facts { version, epoch: unpacked.newest, files: unpacked.files })
     };
     let (path, facts) = store.tree(id, is_sound, make)?;
-    Ok(SourceTree { path, id, version: facts.version, epoch: facts.epoch })
+    Ok(SourceTree { path, id, version: facts.version, epoch: facts.epoch, is_users: false })
 }
 
 fn key(sha256: Sha256, patches: &[Patch]) -> Sha256 {

@@ -11,6 +11,7 @@ use std::os::unix::ffi::OsStrExt as _;
 use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
 use std::thread;
+use std::time::SystemTime;
 
 use sha2::Digest as _;
 
@@ -51,7 +52,21 @@ pub fn of_dir(store: &Store, path: &Path) -> Result<SourceTree, SourceTreeError>
             id
         }
     };
-    Ok(SourceTree { path, id, version, epoch: FIRST_EPOCH })
+    Ok(SourceTree { path, id, version, epoch: FIRST_EPOCH, is_users: true })
+}
+
+/// Whether a file in the directory `path` changed after `since` and does not look so. Make goes by the
+/// time that a file says it was written (`mtime`), which whoever unpacks or copies files may set back.
+///
+/// # Errors
+/// When the directory cannot be read.
+pub fn hides_changes(path: &Path, since: SystemTime) -> Result<bool, SourceTreeError> {
+    let since = since.duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
+    let since = (i64::try_from(since.as_secs()).unwrap_or(i64::MAX), i64::from(since.subsec_nanos()));
+    let hides = |file: &Metadata| {
+        (file.ctime(), file.ctime_nsec()) >= since && (file.mtime(), file.mtime_nsec()) < since
+    };
+    Ok(walk(path)?.iter().any(|found| hides(&found.metadata)))
 }
 
 /// Something other than a directory.

@@ -20,7 +20,7 @@ use std::path::PathBuf;
 
 use crate::digest::Sha256;
 pub use archive::of_archive;
-pub use dir::of_dir;
+pub use dir::{hides_changes, of_dir};
 pub use error::SourceTreeError;
 
 /// A kernel's source, ready to be built from.
@@ -35,6 +35,8 @@ pub struct SourceTree {
     /// Time of the source in seconds since 1970: of an archive, its newest member's; of a directory, the
     /// first that FAT can hold (1980-01-01), since times of checkouts mean nothing.
     pub epoch: u32,
+    /// Whether it is a user's directory, which may change, and not the store's.
+    pub is_users: bool,
 }
 
 /// 1980-01-01, the first time that FAT can hold, in seconds since 1970.

@@ -419,6 +419,20 @@ fn the_id_of_a_directory_follows_its_content_and_nothing_else() {
 }
 
 #[test]
+fn a_change_that_does_not_look_newer_is_found() {
+    let dir = own_dir();
+    let mark = tempfile::NamedTempFile::new().unwrap();
+    let since = mark.as_file().metadata().unwrap().modified().unwrap();
+    std::thread::sleep(std::time::Duration::from_millis(20));
+    let fork = dir.path().join("kernel/fork.c");
+    fs::write(&fork, b"changed\n").unwrap();
+    let later = std::time::SystemTime::now();
+    assert!(!hides_changes(dir.path(), later + std::time::Duration::from_secs(1)).unwrap());
+    fs::File::open(&fork).unwrap().set_modified(unpack::system_time(1)).unwrap();
+    assert!(hides_changes(dir.path(), since).unwrap());
+}
+
+#[test]
 fn a_directory_that_cannot_be_built_from_is_refused() {
     let (bench, dir) = (Bench::new(), own_dir());
     let refusal = || {

@@ -7,6 +7,6 @@ mod calls;
 mod driver;
 mod ends;
 mod launchers;
-mod twice;
 #[path = "../support/mod.rs"]
 mod support;
+mod twice;
