@@ -55,14 +55,14 @@ fn a_kernel_is_the_same_wherever_and_by_whom_it_is_built() {
     let key = one.join("key.pem");
     let key = key.to_str().unwrap();
     let subject = ["-subj", "/CN=modules", "-nodes", "-days", "3650", "-keyout", key, "-out", key];
-    tools::run("openssl", &[&["req", "-new", "-x509", "-newkey", "rsa:2048"], &subject[..]].concat());
+    tools::run("openssl", [&["req", "-new", "-x509", "-newkey", "rsa:2048"], &subject[..]].concat());
     fs::copy(key, two.join("key.pem")).unwrap();
     // Who locks parts first says what both take.
     let first = build(&mut Command::new(&program), &one, "ccache");
     fs::copy(one.join("factory.lock"), two.join("factory.lock")).unwrap();
 
     fs::set_permissions(room.path(""), fs::Permissions::from_mode(0o755)).unwrap();
-    tools::run("chown", &["-R", "65534:65534", room.path("another").to_str().unwrap()]);
+    tools::run("chown", ["-R", "65534:65534", room.path("another").to_str().unwrap()]);
     let host = Host::start();
     let mut nobody = Command::new("setpriv");
     nobody.args(["--reuid", "65534", "--regid", "65534", "--clear-groups"]).arg(&program);
