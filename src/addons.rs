@@ -109,7 +109,7 @@ pub enum AddonsError {
 /// What `factory plan` says of them, which does not look into packages.
 pub fn notes(plan: &Plan) -> Vec<String> {
     let has_headers = plan.sources.wanted.iter().any(|wanted| wanted.name == part::HEADERS);
-    match (plan.track.wants_vcio(), has_headers, Toolchain::find()) {
+    match (plan.track.wants_vcio(), has_headers || plan.kernel.build.is_some(), Toolchain::find()) {
         (false, ..) => Vec::new(),
         (true, false, _) => vec![format!("{UNLESS}: {NO_HEADERS}")],
         (true, true, Ok(_)) => vec![WITH.to_owned()],

@@ -131,8 +131,8 @@ pub struct Image {
 /// `factory kernel`
 #[derive(Debug, Args)]
 #[command(after_help = "\
-Without --source, the kernel is built from what the project's [kernel] names, else from the archive's
-package linux-source. Options of fragments that the kernel does not grant are told with their reasons,
+Without --source, the kernel is built from what the project's [kernel] names, else from the archive's \
+package linux-source. Options of fragments that the kernel does not grant are told with their reasons, \
 and nothing is built. The result is kept: a project with [kernel] source = \"build\" boots it.
 
 CROSS_COMPILE, LLVM=1 and FACTORY_LAUNCHER of the environment are heeded.")]
