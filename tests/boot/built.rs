@@ -2,6 +2,7 @@
 //! them, so the next run takes them from there; what is left then is a build after a change.
 
 use std::path::Path;
+use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use serde_json::Value;
@@ -16,6 +17,12 @@ defconfig = "tinyconfig"
 fragments = ["factory:tiny-virt.fragment", "factory:tiny-rpi.fragment"]
 "#;
 
+/// One kernel is built at a time: the next one then finds the objects of the first.
+fn turn() -> MutexGuard<'static, ()> {
+    static TURN: Mutex<()> = Mutex::new(());
+    TURN.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
 /// `factory kernel` in a project, with its report.
 fn kernel(project: &Project, arguments: &[&str]) -> Value {
     let dir = project.path("");
@@ -25,6 +32,7 @@ fn kernel(project: &Project, arguments: &[&str]) -> Value {
 
 #[test]
 fn a_kernel_that_was_built_boots_and_is_not_built_again() {
+    let _turn = turn();
     let project = Project::new(&[("factory.toml", KERNEL)]);
     let report = project.image().boot("^factory: up ");
     assert_eq!(marker(&report)["slot"], "a");
@@ -34,12 +42,14 @@ fn a_kernel_that_was_built_boots_and_is_not_built_again() {
 
 #[test]
 fn a_kernel_that_was_built_arms_tryboot_through_our_module() {
+    let _turn = turn();
     vcio::prove(&vcio::project(KERNEL), &vcio::ANSWERS);
 }
 
 /// How many loop devices there are from the start is known to one file of the kernel.
 #[test]
 fn after_a_change_of_one_option_only_what_it_concerns_is_compiled() {
+    let _turn = turn();
     let project = Project::new(&[("factory.toml", KERNEL)]);
     let fragment = project.path("my.fragment");
     let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap().as_secs() % 1_000_000;
