@@ -23,8 +23,12 @@
 //! starts, and does not start when the count cannot be saved. The device side of this machine is
 //! `tracks/generic/grub.cfg`.
 
-use crate::Slot;
+use alloc::borrow::ToOwned;
+use alloc::string::{String, ToString};
+use alloc::vec::Vec;
+
 use crate::grubenv::{self, GrubEnv, GrubEnvError};
+use crate::{Slot, envblk};
 
 /// Where GRUB keeps its state and its script, on the ESP.
 pub const DIRECTORY: &str = "EFI/factory";
@@ -59,7 +63,7 @@ pub const fn partition(slot: Slot) -> u32 {
 }
 
 /// The state that survives a reset.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct GrubState {
     /// The committed slot (`boot_default`).
     pub default: Slot,
@@ -113,19 +117,57 @@ impl GrubState {
 
     /// Writes the state as an environment block.
     pub fn encode(&self) -> [u8; grubenv::SIZE] {
+        self.encode_into(GrubEnv::new()).expect("four short variables fit into a sector")
+    }
+
+    /// Writes the state into a block that may have variables of others, which are kept.
+    ///
+    /// # Errors
+    /// [`GrubEnvError::Full`] when they leave no room.
+    pub fn encode_into(&self, mut env: GrubEnv) -> Result<[u8; grubenv::SIZE], GrubEnvError> {
+        for (name, value) in self.variables() {
+            env.set(name, &value)?;
+        }
+        env.encode()
+    }
+
+    fn variables(&self) -> [(&'static str, String); 4] {
         let good: String = self.good.iter().map(|slot| letter(*slot)).collect();
-        let failed = self.failed.map_or("none", letter);
-        let mut env = GrubEnv::new();
-        let variables = [
+        [
             ("boot_default", letter(self.default).to_owned()),
             ("boot_counter", self.tries.min(MAX_TRIES).to_string()),
             ("boot_good", if good.is_empty() { "none".to_owned() } else { good }),
-            ("boot_failed", failed.to_owned()),
-        ];
-        for (name, value) in variables {
-            env.set(name, &value).expect("names and letters are plain");
+            ("boot_failed", self.failed.map_or("none", letter).to_owned()),
+        ]
+    }
+
+    /// The state that GRUB's script takes from a block, which may be torn: what it does not find or
+    /// understand is as in a new image. Nothing when GRUB finds no block at all.
+    pub fn as_grub_reads(block: &[u8]) -> Option<Self> {
+        let found = envblk::variables(block)?;
+        let text = |name: &str, default: &str| {
+            let value = found.iter().rev().find(|(known, _)| *known == name.as_bytes());
+            value.map_or_else(|| default.to_owned(), |(_, value)| String::from_utf8_lossy(value).into_owned())
+        };
+        let default = if matches!(&*text("boot_default", "A"), "B" | "b") { Slot::B } else { Slot::A };
+        let tries = text("boot_counter", "0");
+        let tries = if tries.len() == 1 { tries.parse().unwrap_or(0) } else { 0 };
+        let good = text("boot_good", "AB");
+        let good = Slot::ALL.into_iter().filter(|slot| good.contains(letter(*slot))).collect();
+        let failed = text("boot_failed", "none");
+        let failed = Slot::ALL.into_iter().find(|slot| failed == letter(*slot));
+        Some(GrubState { default, tries, good, failed })
+    }
+
+    /// Changes a block as GRUB's `save_env` does. False, and nothing changed, when it cannot.
+    #[must_use]
+    pub fn save_as_grub(&self, block: &mut [u8]) -> bool {
+        let mut new = block.to_vec();
+        let saved = self.variables().iter().all(|(name, value)| envblk::set(&mut new, name, value));
+        if saved {
+            block.copy_from_slice(&new);
         }
-        env.encode().expect("four short variables fit into a sector")
+        saved
     }
 
     /// The slot that GRUB boots next.

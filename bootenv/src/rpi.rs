@@ -17,7 +17,8 @@
 //! Sources: Raspberry Pi documentation, `config_txt/autoboot.adoc` and
 //! `raspberry-pi/bootflow-eeprom.adoc`.
 
-use std::fmt::Write as _;
+use alloc::string::String;
+use core::fmt::Write as _;
 
 use crate::Slot;
 
@@ -61,7 +62,7 @@ pub fn slot_of(partition_number: u32) -> Option<Slot> {
 }
 
 /// The state that survives a reset: what `autoboot.txt` says.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct Autoboot {
     /// The committed slot. A trial boots the other.
     pub default: Slot,
