@@ -19,12 +19,20 @@
 
 extern crate alloc;
 
+pub mod control;
+mod crc32;
 pub mod envblk;
+pub mod error;
+pub mod flow;
 pub mod grub;
 pub mod grubenv;
+pub mod locate;
 pub mod machine;
+pub mod medium;
 pub mod rpi;
 pub mod slot;
 
-pub use machine::{Booted, How, Operation, Refusal, Running};
+pub use error::Error;
+pub use flow::{BootFlow, State};
+pub use machine::{Booted, How, Operation, Refusal, Running, Trial};
 pub use slot::Slot;

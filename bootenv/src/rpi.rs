@@ -21,6 +21,7 @@ use alloc::string::String;
 use core::fmt::Write as _;
 
 use crate::Slot;
+use crate::locate::{Place, Table};
 
 /// The file on the control partition that names the slots.
 pub const AUTOBOOT: &str = "autoboot.txt";
@@ -47,6 +48,17 @@ pub const TRYBOOT: &str = "tryboot.txt";
 pub const CONTROL_PARTITION: u32 = 1;
 /// Number of the partition that is kept across updates.
 pub const DATA_PARTITION: u32 = 4;
+
+/// Type of FAT partitions in an MBR, as the vendor's images have it.
+const FAT: u8 = 0x0c;
+
+/// Where [`AUTOBOOT`] lies.
+pub const AUTOBOOT_PLACE: Place = Place {
+    table: Table::Mbr(FAT),
+    partition: CONTROL_PARTITION,
+    path: AUTOBOOT,
+    length: AUTOBOOT_SIZE as u32,
+};
 
 /// Number of a slot's partition in the table.
 pub const fn partition(slot: Slot) -> u32 {

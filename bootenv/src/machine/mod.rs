@@ -26,6 +26,15 @@ pub struct Booted {
     pub how: How,
 }
 
+/// What is left of a trial.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct Trial {
+    /// The slot.
+    pub slot: Slot,
+    /// Starts that it still has, beside one that is armed in a chip or runs.
+    pub left: u8,
+}
+
 /// What is known beside the control files.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 pub struct Running {

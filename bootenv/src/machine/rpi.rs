@@ -17,7 +17,7 @@
 
 use alloc::vec::Vec;
 
-use super::{Booted, How, Operation, Refusal, Running};
+use super::{Booted, How, Operation, Refusal, Running, Trial};
 use crate::Slot;
 use crate::rpi::{Autoboot, CONTROL_PARTITION, partition, slot_of};
 
@@ -42,15 +42,6 @@ pub struct Pi {
     pub tryboot: bool,
     /// The trial that may be armed again.
     pub trial: Option<Trial>,
-}
-
-/// What is left of a trial.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub struct Trial {
-    /// The slot.
-    pub slot: Slot,
-    /// How often it can still be armed.
-    pub left: u8,
 }
 
 /// Which partitions can boot: the control partition, slot A, slot B.
