@@ -218,11 +218,9 @@ pub fn plan(copies: &Copies, running: &Running, operation: Operation) -> Result<
         None => return Err(Refusal::Lost),
     };
     let new = next(&old, running, operation)?;
-    // Whichever block is bad is made good from the other before anything is changed.
+    // Whichever block is bad, or was left behind, follows the other before anything is changed.
     write(&mut now, Copy::Primary, old.clone());
-    if now.spare.is_none() {
-        write(&mut now, Copy::Spare, old.settled());
-    }
+    write(&mut now, Copy::Spare, old.settled());
     write(&mut now, Copy::Primary, new.clone());
     write(&mut now, Copy::Spare, new.settled());
     Ok(writes)

@@ -10,8 +10,8 @@ use super::{TRIES, explore, story};
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 struct Machine {
     copies: Copies,
-    /// What runs, and whether the library has looked after the state since.
-    running: Option<(Booted, bool)>,
+    /// What runs.
+    running: Option<Booted>,
     /// Slots that may be booted without a count: the committed one, and another for as long as a
     /// commit is cut short.
     trusted: Vec<Slot>,
@@ -118,17 +118,16 @@ impl Machine {
             }
             self.owed -= 1;
         }
-        self.running = Some((booted, false));
+        self.running = Some(booted);
         self.checked()
     }
 
     /// An operation of the library, whole and cut after every write.
     fn operation(&self, operation: Operation) -> Vec<(String, Outcome)> {
-        let Some((booted, repaired)) = self.running else { return Vec::new() };
+        let Some(booted) = self.running else { return Vec::new() };
         let running = Running { booted: Some(booted), remembered: None };
         let Ok(writes) = plan(&self.copies, &running, operation) else { return Vec::new() };
         let mut machine = self.clone();
-        let committing = operation == Operation::Commit;
         match operation {
             // What is about to be written is not good any more, before the first write of it.
             Operation::Try(slot, tries) => {
@@ -162,12 +161,10 @@ impl Machine {
             Operation::Rollback => machine.owed = 0,
             _ => {}
         }
-        if committing || repaired || operation == Operation::Repair {
-            // Whatever was cut short has been decided by now.
-            let default = machine.copies.read().map(|(_, state)| state.default);
-            machine.trusted.retain(|slot| Some(*slot) == default);
-        }
-        machine.running = Some((booted, repaired || operation == Operation::Repair));
+        // Whatever was cut short has been decided by now.
+        let default = machine.copies.read().map(|(_, state)| state.default);
+        machine.trusted.retain(|slot| Some(*slot) == default);
+        machine.running = Some(booted);
         if !machine.settled() {
             all.push((format!("{operation:?}"), Err("the copies differ after an operation".to_owned())));
         }
@@ -178,14 +175,10 @@ impl Machine {
     /// Everything that can happen.
     fn next(&self) -> Vec<(String, Outcome)> {
         let mut all = self.starts();
-        let mut operations = vec![Operation::Repair];
-        // Init repairs before anything else.
-        if self.running.is_some_and(|(_, repaired)| repaired) {
-            operations.extend([Operation::Commit, Operation::Rollback]);
-            for slot in Slot::ALL {
-                operations.push(Operation::Stage(slot));
-                operations.extend(TRIES.map(|tries| Operation::Try(slot, tries)));
-            }
+        let mut operations = vec![Operation::Repair, Operation::Commit, Operation::Rollback];
+        for slot in Slot::ALL {
+            operations.push(Operation::Stage(slot));
+            operations.extend(TRIES.map(|tries| Operation::Try(slot, tries)));
         }
         all.extend(operations.into_iter().flat_map(|operation| self.operation(operation)));
         // One sector goes bad by itself.
@@ -202,19 +195,19 @@ impl Machine {
         let mut machine = self.clone();
         for _ in 0..=TRIES.len() + 1 {
             machine.up()?;
-            let (booted, _) = machine.running.ok_or("nothing boots")?;
+            let booted = machine.running.ok_or("nothing boots")?;
             machine.all_of(Operation::Repair)?;
             let slot = booted.slot.other();
             if booted.how == How::Committed {
                 machine.all_of(Operation::Try(slot, 1))?;
                 machine.up()?;
-                if machine.running.map(|(booted, _)| booted) != Some(Booted { slot, how: How::Trial }) {
+                if machine.running != Some(Booted { slot, how: How::Trial }) {
                     return Err("the trial does not start".to_owned());
                 }
                 machine.all_of(Operation::Repair)?;
                 machine.all_of(Operation::Commit)?;
                 machine.up()?;
-                let last = machine.running.map(|(booted, _)| booted);
+                let last = machine.running;
                 return (last == Some(Booted { slot, how: How::Committed }))
                     .then_some(())
                     .ok_or_else(|| format!("slot {slot} is committed, and {last:?} is booted"));
@@ -230,7 +223,7 @@ impl Machine {
                 match step {
                     Step::Save(copy, state) => self.copies.put(copy, Some(state)),
                     Step::Boot(booted) => {
-                        self.running = Some((booted, true));
+                        self.running = Some(booted);
                         return Ok(());
                     }
                     Step::Fails(_) | Step::Reset(_) => {}
@@ -241,7 +234,7 @@ impl Machine {
     }
 
     fn all_of(&mut self, operation: Operation) -> Result<(), String> {
-        let running = Running { booted: self.running.map(|(booted, _)| booted), remembered: None };
+        let running = Running { booted: self.running, remembered: None };
         let writes =
             plan(&self.copies, &running, operation).map_err(|refusal| format!("{operation:?}: {refusal}"))?;
         for write in writes {
