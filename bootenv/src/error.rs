@@ -52,35 +52,8 @@ impl Error {
                 Refusal::Lost => 16,
                 Refusal::LostForGood => 17,
             },
-            Error::Medium(error) | Error::Locate(LocateError::Medium(error)) => match error {
-                MediumError::Open { .. } => 20,
-                MediumError::Kind(_) => 21,
-                MediumError::Busy(_) => 22,
-                MediumError::SectorSize(_) => 23,
-                MediumError::Bounds { .. } => 24,
-                MediumError::ReadOnly => 25,
-                MediumError::Read { .. } => 26,
-                MediumError::Write { .. } => 27,
-                MediumError::Flush(_) => 28,
-            },
-            Error::Locate(error) => match error {
-                LocateError::Medium(_) => 26,
-                LocateError::NoTable => 30,
-                LocateError::OtherTable => 31,
-                LocateError::TableDamaged(_) => 32,
-                LocateError::NoPartition(_) => 33,
-                LocateError::PartitionType(_) => 34,
-                LocateError::PartitionBounds(_) => 35,
-                LocateError::NotFat(_) => 36,
-                LocateError::FatsDiffer => 37,
-                LocateError::Chain(_) => 38,
-                LocateError::Missing(_) => 39,
-                LocateError::Twice(_) => 40,
-                LocateError::Kind(_) => 41,
-                LocateError::Length { .. } => 42,
-                LocateError::Fragmented(_) => 43,
-                LocateError::Shared => 44,
-            },
+            Error::Medium(error) => medium(error),
+            Error::Locate(error) => locate(error),
             Error::Moved(_) => 50,
             Error::Changed(_) => 51,
             Error::ReadBack(_) => 52,
@@ -88,5 +61,40 @@ impl Error {
             Error::Tryboot(_) => 54,
             Error::Journal(_) => 55,
         }
+    }
+}
+
+fn medium(error: &MediumError) -> u8 {
+    match error {
+        MediumError::Open { .. } => 20,
+        MediumError::Kind(_) => 21,
+        MediumError::Busy(_) => 22,
+        MediumError::SectorSize(_) => 23,
+        MediumError::Bounds { .. } => 24,
+        MediumError::ReadOnly => 25,
+        MediumError::Read { .. } => 26,
+        MediumError::Write { .. } => 27,
+        MediumError::Flush(_) => 28,
+    }
+}
+
+fn locate(error: &LocateError) -> u8 {
+    match error {
+        LocateError::Medium(error) => medium(error),
+        LocateError::NoTable => 30,
+        LocateError::OtherTable => 31,
+        LocateError::TableDamaged(_) => 32,
+        LocateError::NoPartition(_) => 33,
+        LocateError::PartitionType(_) => 34,
+        LocateError::PartitionBounds(_) => 35,
+        LocateError::NotFat(_) => 36,
+        LocateError::FatsDiffer => 37,
+        LocateError::Chain(_) => 38,
+        LocateError::Missing(_) => 39,
+        LocateError::Twice(_) => 40,
+        LocateError::Kind(_) => 41,
+        LocateError::Length { .. } => 42,
+        LocateError::Fragmented(_) => 43,
+        LocateError::Shared => 44,
     }
 }

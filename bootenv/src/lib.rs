@@ -36,3 +36,8 @@ pub use error::Error;
 pub use flow::{BootFlow, State};
 pub use machine::{Booted, How, Operation, Refusal, Running, Trial};
 pub use slot::Slot;
+
+/// The README's example is a test.
+#[cfg(all(doctest, feature = "std"))]
+#[doc = include_str!("../README.md")]
+struct Readme;
