@@ -26,6 +26,7 @@ pub mod error;
 pub mod flow;
 pub mod grub;
 pub mod grubenv;
+pub mod journal;
 pub mod locate;
 pub mod machine;
 pub mod medium;

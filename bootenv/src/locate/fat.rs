@@ -90,7 +90,7 @@ impl<'a, M: Medium> Fat<'a, M> {
         let clusters = (data / u64::from(cluster)) as u32;
         let width = match clusters {
             0 => return Err(not("it has no room for files")),
-            ..4085 => Width::Fat12,
+            1..4085 => Width::Fat12,
             4085..65_525 => Width::Fat16,
             _ => Width::Fat32,
         };
