@@ -41,6 +41,7 @@ fn path() -> String {
     GRUBENV_PLACE.path.to_owned()
 }
 
+#[allow(clippy::too_many_lines, reason = "a table of equal rows")]
 fn damages() -> Vec<Damage> {
     vec![
         (|disk, _| disk.fill(0), LocateError::NoTable),

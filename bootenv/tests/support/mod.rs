@@ -73,6 +73,7 @@ impl Medium for Disk {
 
 /// What a recorder saw.
 #[derive(Clone, Debug, PartialEq, Eq)]
+#[allow(clippy::large_enum_variant, reason = "a log is short")]
 pub enum Event {
     Write(u64, Sector),
     Flush,
