@@ -17,10 +17,10 @@ pub enum Error {
     /// A control file is not where or how it should be. Nothing was written.
     #[error(transparent)]
     Locate(#[from] LocateError),
-    /// The file lies elsewhere than before. Nothing was written.
+    /// The file lies elsewhere than before. Nothing was written to it.
     #[error("`{0}` was moved by another program\n\nhint: start again")]
     Moved(&'static str),
-    /// The file has other contents than before. Nothing was written.
+    /// The file has other contents than before. Nothing was written to it.
     #[error("`{0}` was changed by another program\n\nhint: start again")]
     Changed(&'static str),
     /// The disk gave other bytes than it was given. The next start reads the copy.
