@@ -260,7 +260,7 @@ fn several_tries_are_armed_one_by_one_from_the_committed_slot() {
     let mut board = Board { flag: false, keeps: true, trial: None };
     on_pi(&mut board, IN_A, |flow| flow.try_next(Slot::B, 3).unwrap());
     let mut starts = 0;
-    while board.flag {
+    while board.flag && starts < 20 {
         starts += 1;
         board.flag = false;
         on_pi(&mut board, IN_A, |flow| flow.resume().unwrap());
