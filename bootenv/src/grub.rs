@@ -23,8 +23,13 @@
 //! starts, and does not start when the count cannot be saved. The device side of this machine is
 //! `tracks/generic/grub.cfg`.
 
-use crate::Slot;
+use alloc::borrow::ToOwned;
+use alloc::string::{String, ToString};
+use alloc::vec::Vec;
+
 use crate::grubenv::{self, GrubEnv, GrubEnvError};
+use crate::locate::{Place, Table};
+use crate::{Slot, envblk};
 
 /// Where GRUB keeps its state and its script, on the ESP.
 pub const DIRECTORY: &str = "EFI/factory";
@@ -47,6 +52,20 @@ pub const CMDLINE_LIMIT: usize = grubenv::USABLE - grubenv::HEADER.len() - CMDLI
 /// Number of the ESP in the partition table.
 pub const ESP_PARTITION: u32 = 1;
 
+/// Type of the ESP in a GPT, as it stands on the disk: `c12a7328-f81f-11d2-ba4b-00a0c93ec93b`.
+const ESP: [u8; 16] =
+    [0x28, 0x73, 0x2a, 0xc1, 0x1f, 0xf8, 0xd2, 0x11, 0xba, 0x4b, 0x00, 0xa0, 0xc9, 0x3e, 0xc9, 0x3b];
+
+/// Where the block lies that GRUB reads first.
+pub const GRUBENV_PLACE: Place = place(GRUBENV);
+/// Where its copy lies.
+pub const GRUBENV_SPARE_PLACE: Place = place(GRUBENV_SPARE);
+
+const fn place(path: &'static str) -> Place {
+    let table = Table::Gpt(ESP);
+    Place { table, partition: ESP_PARTITION, path, length: grubenv::SIZE as u32 }
+}
+
 /// Most tries that a trial can be given.
 pub const MAX_TRIES: u8 = 9;
 
@@ -59,7 +78,7 @@ pub const fn partition(slot: Slot) -> u32 {
 }
 
 /// The state that survives a reset.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct GrubState {
     /// The committed slot (`boot_default`).
     pub default: Slot,
@@ -100,32 +119,55 @@ impl GrubState {
     /// When the block is damaged, or a variable is missing or means nothing.
     pub fn decode(block: &[u8]) -> Result<Self, GrubStateError> {
         let env = GrubEnv::decode(block)?;
-        Ok(GrubState {
-            default: read(&env, "boot_default", |text| text.parse().ok())?,
-            tries: read(&env, "boot_counter", |text| text.parse().ok().filter(|tries| *tries <= MAX_TRIES))?,
-            good: read(&env, "boot_good", decode_slots)?,
-            failed: read(&env, "boot_failed", |text| match text {
-                "none" => Some(None),
-                slot => slot.parse().ok().map(Some),
-            })?,
-        })
+        read(|name| env.get(name).unwrap_or_default())
     }
 
     /// Writes the state as an environment block.
     pub fn encode(&self) -> [u8; grubenv::SIZE] {
+        self.encode_into(GrubEnv::new()).expect("four short variables fit into a sector")
+    }
+
+    /// Writes the state into a block that may have variables of others, which are kept.
+    ///
+    /// # Errors
+    /// [`GrubEnvError::Full`] when they leave no room.
+    pub fn encode_into(&self, mut env: GrubEnv) -> Result<[u8; grubenv::SIZE], GrubEnvError> {
+        for (name, value) in self.variables() {
+            env.set(name, &value)?;
+        }
+        env.encode()
+    }
+
+    fn variables(&self) -> [(&'static str, String); 4] {
         let good: String = self.good.iter().map(|slot| letter(*slot)).collect();
-        let failed = self.failed.map_or("none", letter);
-        let mut env = GrubEnv::new();
-        let variables = [
+        [
             ("boot_default", letter(self.default).to_owned()),
             ("boot_counter", self.tries.min(MAX_TRIES).to_string()),
             ("boot_good", if good.is_empty() { "none".to_owned() } else { good }),
-            ("boot_failed", failed.to_owned()),
-        ];
-        for (name, value) in variables {
-            env.set(name, &value).expect("names and letters are plain");
+            ("boot_failed", self.failed.map_or("none", letter).to_owned()),
+        ]
+    }
+
+    /// The state that GRUB's script takes from a block, which may be damaged elsewhere. Nothing when
+    /// a variable is missing or means nothing: then the script reads the spare.
+    pub fn as_grub_reads(block: &[u8]) -> Option<Self> {
+        let found = envblk::variables(block)?;
+        let get = |name: &str| {
+            let value = found.iter().rev().find(|(known, _)| *known == name.as_bytes());
+            value.and_then(|(_, value)| core::str::from_utf8(value).ok()).unwrap_or_default()
+        };
+        read(get).ok()
+    }
+
+    /// Changes a block as GRUB's `save_env` does. False, and nothing changed, when it cannot.
+    #[must_use]
+    pub fn save_as_grub(&self, block: &mut [u8]) -> bool {
+        let mut new = block.to_vec();
+        let saved = self.variables().iter().all(|(name, value)| envblk::set(&mut new, name, value));
+        if saved {
+            block.copy_from_slice(&new);
         }
-        env.encode().expect("four short variables fit into a sector")
+        saved
     }
 
     /// The slot that GRUB boots next.
@@ -153,22 +195,44 @@ const fn letter(slot: Slot) -> &'static str {
     }
 }
 
-/// Reads `A`, `B`, `AB` or `none`.
-fn decode_slots(text: &str) -> Option<Vec<Slot>> {
-    if text == "none" {
-        return Some(Vec::new());
-    }
-    let slots: Vec<Slot> = Slot::ALL.into_iter().filter(|slot| text.contains(letter(*slot))).collect();
-    (!slots.is_empty() && slots.len() == text.len()).then_some(slots)
+/// Reads the four variables, each of which has only the values that the script takes.
+fn read<'a>(get: impl Fn(&str) -> &'a str) -> Result<GrubState, GrubStateError> {
+    Ok(GrubState {
+        default: variable(&get, "boot_default", decode_slot)?,
+        tries: variable(&get, "boot_counter", decode_digit)?,
+        good: variable(&get, "boot_good", decode_slots)?,
+        failed: variable(&get, "boot_failed", |text| match text {
+            "none" => Some(None),
+            slot => decode_slot(slot).map(Some),
+        })?,
+    })
 }
 
-fn read<T>(
-    env: &GrubEnv,
+fn variable<'a, T>(
+    get: &impl Fn(&str) -> &'a str,
     name: &'static str,
     parse: impl FnOnce(&str) -> Option<T>,
 ) -> Result<T, GrubStateError> {
-    let value = env.get(name).unwrap_or_default();
+    let value = get(name);
     parse(value).ok_or_else(|| GrubStateError::Variable { name, value: value.to_owned() })
+}
+
+fn decode_slot(text: &str) -> Option<Slot> {
+    Slot::ALL.into_iter().find(|slot| letter(*slot) == text)
+}
+
+/// Reads `0` to `9`.
+fn decode_digit(text: &str) -> Option<u8> {
+    text.parse().ok().filter(|tries| text.len() == 1 && *tries <= MAX_TRIES)
+}
+
+/// Reads `AB`, `A`, `B` or `none`.
+fn decode_slots(text: &str) -> Option<Vec<Slot>> {
+    match text {
+        "none" => Some(Vec::new()),
+        "AB" => Some(Slot::ALL.to_vec()),
+        slot => decode_slot(slot).map(|slot| [slot].to_vec()),
+    }
 }
 
 #[cfg(test)]
@@ -212,6 +276,20 @@ mod tests {
         let state = GrubState { failed: Some(Slot::A), ..GrubState::initial() };
         assert_eq!(state.next(), Slot::B);
         assert_eq!(GrubState { good: vec![Slot::A], ..state }.next(), Slot::A);
+    }
+
+    #[test]
+    fn grub_passes_over_a_block_that_lost_a_variable() {
+        let state = GrubState { default: Slot::B, ..GrubState::initial() };
+        let block = state.encode();
+        assert_eq!(GrubState::as_grub_reads(&block), Some(state.clone()));
+        let mut cut = block;
+        cut[30..].fill(0xff);
+        assert_eq!(GrubState::as_grub_reads(&cut), None);
+        let mut unfilled = block;
+        unfilled[1000] = 0;
+        assert_eq!(GrubState::as_grub_reads(&unfilled), Some(state.clone()));
+        assert!(GrubState::decode(&unfilled).is_err() && !state.save_as_grub(&mut unfilled));
     }
 
     #[test]

@@ -10,6 +10,11 @@
 //! block too small" when the fill is anything but `#` (grub-core/lib/envblk.c). Since
 //! all variables stand in the first sector, a change of them is a change of one sector.
 
+use alloc::borrow::ToOwned;
+use alloc::format;
+use alloc::string::{String, ToString};
+use alloc::vec::Vec;
+
 /// Size of the block, in bytes.
 pub const SIZE: usize = 1024;
 
@@ -127,7 +132,7 @@ impl GrubEnv {
 /// Reads `name=value`, in which a backslash makes the next character plain.
 fn decode_line(line: &[u8]) -> Result<(String, String), GrubEnvError> {
     let wrong = || GrubEnvError::Line(line.escape_ascii().to_string());
-    let text = std::str::from_utf8(line).map_err(|_| wrong())?;
+    let text = core::str::from_utf8(line).map_err(|_| wrong())?;
     let (name, escaped) = text.split_once('=').ok_or_else(wrong)?;
     let mut value = String::new();
     let mut characters = escaped.chars();

@@ -17,9 +17,11 @@
 //! Sources: Raspberry Pi documentation, `config_txt/autoboot.adoc` and
 //! `raspberry-pi/bootflow-eeprom.adoc`.
 
-use std::fmt::Write as _;
+use alloc::string::String;
+use core::fmt::Write as _;
 
 use crate::Slot;
+use crate::locate::{Place, Table};
 
 /// The file on the control partition that names the slots.
 pub const AUTOBOOT: &str = "autoboot.txt";
@@ -47,6 +49,17 @@ pub const CONTROL_PARTITION: u32 = 1;
 /// Number of the partition that is kept across updates.
 pub const DATA_PARTITION: u32 = 4;
 
+/// Type of FAT partitions in an MBR, as the vendor's images have it.
+const FAT: u8 = 0x0c;
+
+/// Where [`AUTOBOOT`] lies.
+pub const AUTOBOOT_PLACE: Place = Place {
+    table: Table::Mbr(FAT),
+    partition: CONTROL_PARTITION,
+    path: AUTOBOOT,
+    length: AUTOBOOT_SIZE as u32,
+};
+
 /// Number of a slot's partition in the table.
 pub const fn partition(slot: Slot) -> u32 {
     match slot {
@@ -61,7 +74,7 @@ pub fn slot_of(partition_number: u32) -> Option<Slot> {
 }
 
 /// The state that survives a reset: what `autoboot.txt` says.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct Autoboot {
     /// The committed slot. A trial boots the other.
     pub default: Slot,

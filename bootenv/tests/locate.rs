@@ -1,0 +1,281 @@
+//! Control files are found on the images of others' tools, and nothing unusual is taken for one.
+
+#![allow(clippy::unwrap_used, reason = "a test fails where it stands")]
+
+mod support;
+
+use std::fs;
+use std::path::Path;
+use std::process::Command;
+
+use bootenv::flow::Grub;
+use bootenv::grub::{GRUBENV_PLACE, GRUBENV_SPARE_PLACE, GrubState};
+use bootenv::locate::{Extent, LocateError, Place, locate};
+use bootenv::medium::{Access, FileMedium, Medium, Memory};
+use bootenv::rpi::{AUTOBOOT_PLACE, Autoboot};
+use bootenv::{BootFlow, How, Running, Slot};
+use proptest::prelude::*;
+use support::{Disk, Layout, grub_disk, pi_disk, seal_gpt, set_link};
+
+fn find(bytes: Vec<u8>, place: &Place) -> Result<Extent, LocateError> {
+    locate(&mut Memory::new(bytes), place)
+}
+
+#[test]
+fn the_files_of_a_usual_disk_are_found() {
+    let (disk, layout) = grub_disk();
+    let extent = |first, sectors| Ok(Extent { first, sectors });
+    assert_eq!(find(disk.clone(), &GRUBENV_PLACE), extent(layout.files[0], 2));
+    assert_eq!(find(disk, &GRUBENV_SPARE_PLACE), extent(layout.files[1], 2));
+    let (disk, layout) = pi_disk();
+    assert_eq!(find(disk, &AUTOBOOT_PLACE), extent(layout.files[0], 1));
+}
+
+/// One way to spoil the disk of the generic track, and what is said then.
+type Damage = (fn(&mut Vec<u8>, &Layout), LocateError);
+
+const TABLE: usize = 512;
+const FIRST_ENTRY: usize = 1024;
+
+fn path() -> String {
+    GRUBENV_PLACE.path.to_owned()
+}
+
+#[allow(clippy::too_many_lines, reason = "a table of equal rows")]
+fn damages() -> Vec<Damage> {
+    vec![
+        (|disk, _| disk.fill(0), LocateError::NoTable),
+        (|disk, _| disk[450] = 0x83, LocateError::OtherTable),
+        (|disk, _| disk[TABLE] = 0, LocateError::TableDamaged("its header is missing")),
+        (|disk, _| disk[TABLE + 60] ^= 1, LocateError::TableDamaged("its header's checksum is wrong")),
+        (|disk, _| disk[TABLE + 12] = 0, LocateError::TableDamaged("its header's checksum is wrong")),
+        (|disk, _| disk[FIRST_ENTRY + 56] ^= 1, LocateError::TableDamaged("its entries' checksum is wrong")),
+        (
+            |disk, _| {
+                disk[TABLE + 80..TABLE + 84].fill(0xff);
+                seal_gpt(disk);
+            },
+            LocateError::TableDamaged("its entries make no sense"),
+        ),
+        (|disk, _| disk.truncate(180 * 512), LocateError::TableDamaged("it is the table of another disk")),
+        (
+            |disk, _| {
+                disk[FIRST_ENTRY..FIRST_ENTRY + 16].fill(0);
+                seal_gpt(disk);
+            },
+            LocateError::NoPartition(1),
+        ),
+        (
+            |disk, _| {
+                disk[FIRST_ENTRY] ^= 1;
+                seal_gpt(disk);
+            },
+            LocateError::PartitionType(1),
+        ),
+        (
+            |disk, _| {
+                disk[FIRST_ENTRY + 40] = 200;
+                seal_gpt(disk);
+            },
+            LocateError::PartitionBounds(1),
+        ),
+        (
+            |disk, _| disk[40 * 512 + 510] = 0,
+            LocateError::NotFat("its first sector is none of a file system"),
+        ),
+        (
+            |disk, _| disk[40 * 512 + 12] = 8,
+            LocateError::NotFat("its sectors have another size than the disk's"),
+        ),
+        (|disk, _| disk[40 * 512 + 13] = 0, LocateError::NotFat("its first sector makes no sense")),
+        (|disk, _| disk[40 * 512 + 19] = 101, LocateError::NotFat("it is larger than its partition")),
+        (|disk, layout| disk[layout.tables[1] + 6] ^= 0x10, LocateError::FatsDiffer),
+        (|disk, layout| disk[layout.entries[0]] = 0xe5, LocateError::Missing(path())),
+        (
+            |disk, layout| {
+                let entry = disk[layout.entries[0]..][..32].to_vec();
+                disk[layout.entries[1] + 32..][..32].copy_from_slice(&entry);
+            },
+            LocateError::Twice(path()),
+        ),
+        (|disk, layout| disk[layout.entries[0] + 11] = 0x10, LocateError::Kind(path())),
+        (
+            |disk, layout| disk[layout.entries[0] + 28..][..4].copy_from_slice(&512_u32.to_le_bytes()),
+            LocateError::Length { path: path(), found: 512, wanted: 1024 },
+        ),
+        (
+            |disk, layout| disk[layout.entries[0] + 28..][..4].fill(0xff),
+            LocateError::Length { path: path(), found: u32::MAX, wanted: 1024 },
+        ),
+        (|disk, layout| link(disk, layout, layout.clusters[0], 30), LocateError::Fragmented(path())),
+        (|disk, layout| link(disk, layout, layout.clusters[0], 0xfff), LocateError::Chain(path())),
+        (|disk, layout| link(disk, layout, layout.clusters[0], 0), LocateError::Chain(path())),
+        (|disk, layout| link(disk, layout, layout.clusters[0], 900), LocateError::Chain(path())),
+        // Leads round behind its end, or on.
+        (
+            |disk, layout| link(disk, layout, layout.clusters[0] + 1, layout.clusters[0]),
+            LocateError::Chain(path()),
+        ),
+        (|disk, layout| link(disk, layout, layout.clusters[0] + 1, 30), LocateError::Chain(path())),
+        (|disk, layout| disk[layout.entries[0] + 26] = 1, LocateError::Chain(path())),
+        // The directory leads round, and out.
+        (|disk, layout| link(disk, layout, 3, 3), LocateError::Chain(path())),
+        (|disk, layout| link(disk, layout, 2, 0xff7), LocateError::Chain(path())),
+    ]
+}
+
+fn link(disk: &mut [u8], layout: &Layout, cluster: u16, value: u16) {
+    for table in layout.tables {
+        set_link(disk, table, cluster, value);
+    }
+}
+
+#[test]
+fn everything_unusual_is_refused_by_name_and_not_written_to() {
+    for (index, (damage, expected)) in damages().into_iter().enumerate() {
+        let (mut bytes, layout) = grub_disk();
+        damage(&mut bytes, &layout);
+        assert_eq!(find(bytes.clone(), &GRUBENV_PLACE), Err(expected.clone()), "damage {index}");
+        let mut disk = Disk::new(bytes);
+        let error = Grub::open(&mut disk, Running::in_slot(Slot::A, How::Committed)).map(drop).unwrap_err();
+        assert_eq!(error, expected.into());
+        assert!(disk.changed.is_empty());
+    }
+}
+
+#[test]
+fn a_disk_of_the_other_track_is_refused() {
+    assert_eq!(find(pi_disk().0, &GRUBENV_PLACE), Err(LocateError::OtherTable));
+    assert_eq!(find(grub_disk().0, &AUTOBOOT_PLACE), Err(LocateError::OtherTable));
+    let mut disk = pi_disk().0;
+    disk[450] = 0x83;
+    assert_eq!(find(disk.clone(), &AUTOBOOT_PLACE), Err(LocateError::PartitionType(1)));
+    disk[450] = 0x0c;
+    disk[454] = 0xf0;
+    assert_eq!(find(disk, &AUTOBOOT_PLACE), Err(LocateError::PartitionBounds(1)));
+}
+
+#[test]
+fn two_names_of_one_sector_are_refused() {
+    let (mut bytes, layout) = grub_disk();
+    bytes[layout.entries[1] + 26] = layout.clusters[0] as u8;
+    let error = Grub::open(Disk::new(bytes), Running::ELSEWHERE).map(drop).unwrap_err();
+    assert_eq!(error, LocateError::Shared.into());
+}
+
+fn tool(program: &str, arguments: &[&str]) {
+    let path = "/usr/sbin:/usr/bin:/sbin:/bin";
+    let output =
+        Command::new(program).args(arguments).env("PATH", path).env("MTOOLS_SKIP_CHECK", "1").output();
+    let output =
+        output.unwrap_or_else(|error| panic!("`{program}` does not start ({error}); run .ci/setup --tests"));
+    assert!(output.status.success(), "{program} {arguments:?}: {}", String::from_utf8_lossy(&output.stderr));
+}
+
+/// A disk made by sfdisk, mkfs.vfat and mtools, with a FAT of `width` bits.
+fn foreign(dir: &Path, gpt: bool, width: &str, mebibytes: u64, cluster: &str) -> String {
+    let path = dir.join("disk.img");
+    let fat = dir.join("fat.img");
+    fs::File::create(&path).unwrap().set_len((mebibytes + 4) << 20).unwrap();
+    fs::File::create(&fat).unwrap().set_len(mebibytes << 20).unwrap();
+    let [disk, fat] = [&path, &fat].map(|path| path.to_str().unwrap());
+    let (label, kind) = if gpt { ("gpt", "U") } else { ("dos", "c") };
+    let script = format!("label: {label}\nstart=2048, size={}, type={kind}\n", mebibytes << 11);
+    let table = dir.join("table");
+    fs::write(&table, script).unwrap();
+    tool("sh", &["-c", &format!("sfdisk -q {disk} < {}", table.display())]);
+    tool("mkfs.vfat", &["-F", width, "-s", cluster, fat]);
+    let block = dir.join("block");
+    let files: &[&str] = if gpt {
+        fs::write(&block, GrubState::initial().encode()).unwrap();
+        tool("mmd", &["-i", fat, "::/EFI", "::/EFI/factory"]);
+        &["EFI/factory/grub.cfg.with.a.long.name", "EFI/factory/grubenv", "EFI/factory/grubenv.spare"]
+    } else {
+        fs::write(&block, Autoboot::initial().encode()).unwrap();
+        &["config.txt", "autoboot.txt"]
+    };
+    for file in files {
+        tool("mcopy", &["-i", fat, block.to_str().unwrap(), &format!("::/{file}")]);
+    }
+    tool(
+        "dd",
+        &[
+            &format!("if={fat}"),
+            &format!("of={disk}"),
+            "bs=1M",
+            "seek=1",
+            "conv=notrunc,sparse",
+            "status=none",
+        ],
+    );
+    disk.to_owned()
+}
+
+#[test]
+fn files_are_found_on_the_file_systems_of_other_tools_and_changed_by_one_sector() {
+    for (width, mebibytes, cluster) in
+        [("12", 1, "1"), ("12", 4, "8"), ("16", 20, "4"), ("16", 16, "1"), ("32", 36, "1")]
+    {
+        let dir = tempfile::tempdir().unwrap();
+        let path = foreign(dir.path(), true, width, mebibytes, cluster);
+        let before = fs::read(&path).unwrap();
+        let medium = FileMedium::open(Path::new(&path), Access::Write).unwrap();
+        let mut flow = Grub::open(medium, Running::in_slot(Slot::A, How::Committed)).unwrap();
+        assert!(flow.state().unwrap().whole);
+        flow.stage(Slot::B).unwrap();
+        flow.try_next(Slot::B, 3).unwrap();
+        drop(flow);
+        let after = fs::read(&path).unwrap();
+        let blocks = before.chunks_exact(512).zip(after.chunks_exact(512));
+        let changed = blocks.filter(|(before, after)| before != after).count();
+        assert_eq!(changed, 2, "FAT{width}: the block, and its spare in the stage");
+        let copy = dir.path().join("read");
+        for (name, tries) in [("grubenv", 3), ("grubenv.spare", 0)] {
+            let file = format!("::/EFI/factory/{name}");
+            tool("mcopy", &["-n", "-o", "-i", &format!("{path}@@1M"), &file, copy.to_str().unwrap()]);
+            let state = GrubState::decode(&fs::read(&copy).unwrap()).unwrap();
+            assert_eq!((state.tries, state.good), (tries, vec![Slot::A]), "FAT{width}, {name}");
+        }
+    }
+}
+
+#[test]
+fn autoboot_is_found_on_the_file_systems_of_other_tools() {
+    for (width, mebibytes, cluster) in [("12", 1, "1"), ("16", 20, "4"), ("32", 36, "1")] {
+        let dir = tempfile::tempdir().unwrap();
+        let path = foreign(dir.path(), false, width, mebibytes, cluster);
+        let mut medium = FileMedium::open(Path::new(&path), Access::Read).unwrap();
+        let extent = locate(&mut medium, &AUTOBOOT_PLACE).unwrap();
+        assert_eq!(medium.read(extent.first).unwrap(), Autoboot::initial().encode(), "FAT{width}");
+    }
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 2000, failure_persistence: None, ..ProptestConfig::default() })]
+
+    /// Tables, directories and chains are where damage matters, so that is where it goes.
+    #[test]
+    fn a_damaged_disk_never_panics_or_hangs_and_a_refused_one_is_not_written_to(
+        damage in prop::collection::vec((prop_oneof![0..2048_usize, 20480..24576_usize, 0..131_072_usize], any::<u8>()), 1..12),
+        sealed: bool,
+        length in prop_oneof![Just(131_072_usize), 0..131_072_usize],
+    ) {
+        for (mut bytes, gpt) in [(grub_disk().0, true), (pi_disk().0, false)] {
+            for (at, byte) in &damage {
+                bytes[*at] = *byte;
+            }
+            if sealed && gpt {
+                seal_gpt(&mut bytes);
+            }
+            bytes.truncate(length);
+            let mut disk = Disk::new(bytes);
+            let running = Running::in_slot(Slot::A, How::Committed);
+            if gpt {
+                let done = Grub::open(&mut disk, running).and_then(|mut flow| flow.try_next(Slot::B, 1));
+                prop_assert!(done.is_ok() || disk.changed.is_empty());
+            } else {
+                let _ = locate(&mut disk, &AUTOBOOT_PLACE);
+            }
+        }
+    }
+}
