@@ -32,6 +32,8 @@ const INFO: &str = "info.json";
 const RANDOM_KEY: &str = "The kernel trusts modules that are signed with a key made for this one build, which is \
     gone: another build will be another kernel, and no module can be signed for this one later. A signing key \
     of the project makes it the same each time.";
+const DEBUG_INFO: &str = "This kernel has debug information. Built in another place or through a farm it may come out as \
+    other bytes: two such builds did.";
 const NO_HEADERS: &str = "This kernel is too old to tell which of its headers modules from outside need, so \
     there are none.";
 
@@ -247,6 +249,9 @@ impl Job<'_> {
         let mut notes = Vec::new();
         if matches!(self.signing, Signing::Random) {
             notes.push(RANDOM_KEY.to_owned());
+        }
+        if has_debug_info(&self.config) {
+            notes.push(DEBUG_INFO.to_owned());
         }
         if has_modules(&self.config) && !self.has_headers() {
             notes.push(NO_HEADERS.to_owned());
