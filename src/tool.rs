@@ -75,8 +75,6 @@ pub const PATCH: Tool = Tool { program: "patch", package: "patch" };
 pub const CROSS_GCC: Tool = Tool { program: "aarch64-linux-gnu-gcc", package: "gcc-aarch64-linux-gnu" };
 /// Linker for the device.
 pub const CROSS_LD: Tool = Tool { program: "aarch64-linux-gnu-ld", package: "binutils-aarch64-linux-gnu" };
-/// Lists the symbols of object files for the device.
-pub const CROSS_NM: Tool = Tool { program: "aarch64-linux-gnu-nm", package: "binutils-aarch64-linux-gnu" };
 
 impl Tool<'_> {
     /// Path of the program.

@@ -26,7 +26,6 @@ impl Toolchain {
     /// [`ToolError::Missing`] for the first program that is not there.
     pub fn find() -> Result<Self, ToolError> {
         let (compiler, linker) = (version(&tool::CROSS_GCC)?, version(&tool::CROSS_LD)?);
-        tool::CROSS_NM.find()?;
         tool::MAKE.find()?;
         Ok(Toolchain { compiler, linker })
     }
