@@ -1,0 +1,3 @@
+//! `bootenv`: the A/B boot state, from the command line.
+
+fn main() {}
