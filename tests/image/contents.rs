@@ -10,7 +10,7 @@ use super::disk::{Disk, text};
 use super::support::elf;
 use super::support::machine::{Machine, RELEASE};
 use super::support::programs;
-use super::support::tools::print;
+use super::support::tools::{print, run};
 
 /// A project with everything that ends up in a slot.
 fn project(more: &str) -> Machine {
@@ -56,13 +56,50 @@ fn the_manifest_names_every_source_with_version_and_digest() {
     let sources = disk.manifest["sources"].as_array().unwrap();
     let named: BTreeMap<&str, &Value> =
         sources.iter().map(|source| (source["wanted"].as_str().unwrap(), source)).collect();
-    assert_eq!(named.keys().copied().collect::<Vec<_>>(), ["busybox", "grub", "kernel", "payload"]);
+    assert_eq!(
+        named.keys().copied().collect::<Vec<_>>(),
+        ["bootenv", "busybox", "grub", "kernel", "payload"]
+    );
     let pool = super::support::archive::Archive::pool_path("busybox-static", "1:1.37-1");
     let package = machine.server().get(&pool);
     assert_eq!(named["busybox"]["version"], "1:1.37-1");
     assert_eq!(named["busybox"]["size"], package.len());
     assert_eq!(named["busybox"]["sha256"], Sha256::of(&package).to_string());
     assert_eq!(named["payload"]["path"], "payload");
+}
+
+/// The file `bin/bootenv` in the initramfs of an image, with its mode as cpio lists it.
+fn bootenv(disk: &Disk) -> (String, Vec<u8>) {
+    let initramfs = disk.dump("system-a", "initramfs.img");
+    let unpack = |options: &str| {
+        let script = format!("zstd -dc \"$0\" | cpio --quiet {options} bin/bootenv");
+        run("sh", ["-c", &script, text(&initramfs)]).stdout
+    };
+    let listed = String::from_utf8(unpack("-tv")).unwrap();
+    (listed.split(' ').next().unwrap().to_owned(), unpack("-i --to-stdout"))
+}
+
+#[test]
+fn bootenv_goes_along_and_the_build_id_depends_on_its_bytes() {
+    let machine = Machine::new();
+    let disk = Disk::of(&machine);
+    let (mode, shipped) = bootenv(&disk);
+    assert_eq!((mode.as_str(), &shipped[..4]), ("-rwxr-xr-x", &b"\x7fELF"[..]));
+    let sources = disk.manifest["sources"].as_array().unwrap();
+    let source = sources.iter().find(|source| source["wanted"] == "bootenv").unwrap();
+    assert_eq!(source["sha256"], Sha256::of(&shipped).to_string());
+    assert_eq!(source["size"], shipped.len());
+
+    let machine = Machine::with("[substrate]\nbootenv = \"own\"\n");
+    let mut builds = vec![disk.manifest["build"].clone()];
+    for more in [0, 1] {
+        let own = [elf::program(), vec![0; more]].concat();
+        machine.write("own", &own);
+        let disk = Disk::of(&machine);
+        assert!(bootenv(&disk).1 == own);
+        assert!(!builds.contains(&disk.manifest["build"]), "other bytes, and the same id");
+        builds.push(disk.manifest["build"].clone());
+    }
 }
 
 /// Names in the initramfs of a project that packs it with `compression`, by cpio.
@@ -81,6 +118,7 @@ fn cpio_lists_the_initramfs_however_it_is_packed() {
     assert_eq!(names, listed("gzip", "gzip"));
     for name in [
         "bin/busybox",
+        "bin/bootenv",
         "init",
         "lib/modules/9.9-arm64/kernel/overlay.ko",
         "lib/modules/9.9-arm64/kernel/fat.ko",
