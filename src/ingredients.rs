@@ -32,7 +32,7 @@ use crate::substrate::rootfs::tar::TarLayerError;
 use crate::substrate::rootfs::{self, Layer, RootfsError};
 use crate::substrate::settings::Settings;
 use crate::substrate::{self, Spec, SubstrateError, contents};
-use crate::track::{self, Ingredients, Member, Members, TrackError};
+use crate::track::{Ingredients, Member, Members, TrackError};
 use crate::tree::{FileTree, TreePath};
 use crate::units::Bytes;
 
@@ -230,7 +230,7 @@ impl Kitchen<'_> {
             dhcp: substrate.network,
             shell: substrate.shell,
             rootfs_init: rootfs.as_ref().map(|rootfs| rootfs.init.clone()),
-            numbers: track::numbers(self.plan.track),
+            health: self.plan.health.clone(),
         }
     }
 

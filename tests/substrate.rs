@@ -19,7 +19,10 @@ use factory::substrate::contents::{self, Programs};
 use factory::substrate::initramfs::{self, Compression};
 use factory::substrate::modules::{self, Index, ModuleDir, Selection, parse_list};
 use factory::substrate::rootfs::{self, Layer, Options, RootfsError, dir::Owner};
-use factory::substrate::{self, Parts, Spec, settings::Settings};
+use factory::substrate::{
+    self, Parts, Spec,
+    settings::{Health, Settings},
+};
 use factory::tree::{FileTree, Kind, TreePath};
 use tempfile::TempDir;
 
@@ -197,7 +200,7 @@ fn sample_settings() -> Settings {
         dhcp: true,
         shell: true,
         rootfs_init: None,
-        numbers: None,
+        health: Health { check: None, timeout: 120, watchdog: true },
     }
 }
 
@@ -285,46 +288,6 @@ fn busybox_and_posix_shells_can_parse_the_init_stages() {
                 output.unwrap_or_else(|error| panic!("`{}` is needed for this test: {error}", shell[0]));
             assert!(output.status.success(), "{name}: {}", String::from_utf8_lossy(&output.stderr));
         }
-    }
-}
-
-#[test]
-fn the_slot_stage_reads_partuuids_as_sfdisk_writes_them() {
-    let dir = TempDir::new().unwrap();
-    let disk = dir.path().join("disk");
-    for (label, id, partuuid) in [
-        ("gpt", "FAC70000-1234-4567-89AB-0000000000EF", "fac70000-1234-4567-89ab-0000000000ef"),
-        ("dos", "", "0a0b0c0d-02"),
-    ] {
-        fs::write(&disk, "").unwrap();
-        fs::File::options().write(true).open(&disk).unwrap().set_len(64 << 20).unwrap();
-        let second = if id.is_empty() { String::new() } else { format!(", uuid={id}") };
-        let script = format!("label: {label}\nlabel-id: 0x0a0b0c0d\n\nsize=2048\nsize=2048{second}\n");
-        let script = if label == "gpt" { script.replace("label-id: 0x0a0b0c0d\n", "") } else { script };
-        pipe("sfdisk", &["-q", disk.to_str().unwrap()], &script);
-        // The functions of the stage, over a /sys and /dev of our own.
-        let sys = dir.path().join(label);
-        let block = sys.join("devices/disk");
-        for (name, number) in [("disk1", "1"), ("disk2", "2")] {
-            fs::create_dir_all(block.join(name)).unwrap();
-            fs::write(block.join(name).join("partition"), number).unwrap();
-        }
-        fs::create_dir_all(block.join("queue")).unwrap();
-        fs::write(block.join("queue/logical_block_size"), "512\n").unwrap();
-        fs::create_dir_all(sys.join("class/block")).unwrap();
-        for (link, to) in [("disk", "disk"), ("disk1", "disk/disk1"), ("disk2", "disk/disk2")] {
-            std::os::unix::fs::symlink(block.parent().unwrap().join(to), sys.join("class/block").join(link))
-                .unwrap();
-        }
-        let (_, stage) = contents::SCRIPTS.iter().find(|(name, _)| name.ends_with("40-slot")).unwrap();
-        let functions = stage.split("\nslot=$(booted_slot)").next().unwrap();
-        let functions = functions
-            .replace("/sys/", &format!("{}/", sys.display()))
-            .replace("/dev/", &format!("{}/", dir.path().display()));
-        let shell = |ask: &str| pipe("busybox", &["sh"], &format!("set -u\n{functions}\n{ask}\n"));
-        assert_eq!(shell(&format!("with_partuuid {partuuid}")), "disk2\n", "{label}");
-        assert_eq!(shell(&format!("with_partuuid {}", partuuid.to_uppercase())), "disk2\n", "{label}");
-        assert_eq!(shell("with_partuuid fac70000-1234-4567-89ab-0000000000ee"), "", "{label}");
     }
 }
 

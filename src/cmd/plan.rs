@@ -14,6 +14,7 @@ use crate::source::{Origin, Wanted};
 use crate::substrate::contents;
 use crate::substrate::initramfs::Compression;
 use crate::substrate::modules::parse_list;
+use crate::substrate::settings::Health;
 use crate::track::Format;
 
 /// A plan with what is pinned already.
@@ -55,6 +56,7 @@ fn describe(plan: &Plan, pins: Option<&Pins>) -> String {
     line("modules", &modules(plan));
     line("initramfs", &initramfs(plan));
     line("rootfs", &rootfs(plan));
+    line("trial", &trial(plan));
     line("secure boot", if plan.loader.choices.secure_boot { "yes" } else { "no" });
     for suite in plan.sources.suites() {
         line("suite", &format!("{} {}", suite.name, suite.components.join(" ")));
@@ -119,6 +121,13 @@ fn rootfs(plan: &Plan) -> String {
         RootfsFormat::Squashfs => "squashfs",
     };
     format!("{format} from {} layers, starts {}", rootfs.layers, rootfs.init)
+}
+
+fn trial(plan: &Plan) -> String {
+    let Health { check, timeout, watchdog } = &plan.health;
+    let well = check.as_ref().map_or("is up".to_owned(), |check| format!("passes {check}"));
+    let guard = if *watchdog { ", under a watchdog" } else { "" };
+    format!("committed when the system {well} within {timeout} s{guard}")
 }
 
 fn origin(origin: &Origin) -> String {

@@ -1,6 +1,7 @@
 //! `factory.toml`: what a person writes, as it is written. Everything is optional here; what is
 //! missing becomes a decision in [`plan`](crate::plan).
 
+mod health;
 mod kernel;
 mod rootfs;
 mod rpi;
@@ -13,6 +14,7 @@ use serde::{Deserialize, Deserializer, Serialize};
 
 use crate::substrate::initramfs::Compression;
 use crate::units::Bytes;
+pub use health::{Check, Health, Timeout};
 pub use kernel::{Kernel, KernelSource};
 pub use rootfs::{Layer, Rootfs, RootfsFormat};
 pub use rpi::{BoardConfig, FirmwareSource, Rpi};
@@ -34,6 +36,8 @@ pub struct Config {
     pub substrate: Substrate,
     /// `[rootfs]`
     pub rootfs: Rootfs,
+    /// `[health]`
+    pub health: Health,
     /// `[generic]`
     pub generic: Generic,
     /// `[rpi]`

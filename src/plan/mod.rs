@@ -15,7 +15,7 @@ use crate::identity::BuildId;
 use crate::kconfig::{self, NotShipped};
 use crate::lock::{Pin, Pins};
 use crate::source::{Debian, Origin, PathKind, Sources, Suite, Wanted};
-use crate::substrate::{self, initramfs::Compression};
+use crate::substrate::{self, initramfs::Compression, settings::Health};
 use crate::suggest;
 use crate::track::{self, Choices, Track, TrackError, rpi};
 use kernel::Asked;
@@ -25,6 +25,8 @@ pub use kernel::{Kernel, KernelBuild, KernelRequest};
 const SUITE: &str = "trixie";
 /// The only architecture that images are made for.
 const ARCH: &str = "arm64";
+/// Seconds that a trial may take when the project does not say.
+const TRIAL: u32 = 120;
 /// Time of images whose parts have no date: the first that FAT can hold, 1980-01-01.
 const FALLBACK_EPOCH: u32 = 315_532_800;
 
@@ -67,6 +69,8 @@ pub struct Plan {
     pub substrate: Substrate,
     /// The system that is handed over to, if there is one.
     pub rootfs: Option<Rootfs>,
+    /// How a trial is judged.
+    pub health: Health,
     /// Libraries and loaders that programs ask for and that may be missing.
     pub allow_missing: Vec<String>,
     /// What concerns the loader.
@@ -315,6 +319,7 @@ fn decide(config: Config, track: &'static dyn Track, project: &Path) -> Result<P
             init: config.rootfs.init.clone().unwrap_or_else(|| "/sbin/init".to_owned()),
             layers: config.rootfs.layer.len(),
         }),
+        health: health(&config.health),
         allow_missing: config.rootfs.allow_missing.clone(),
         loader: Loader { files: files(&config, track).is_some(), choices: choices.clone() },
         sources: sources(config, track, asked, &choices)?,
@@ -322,6 +327,14 @@ fn decide(config: Config, track: &'static dyn Track, project: &Path) -> Result<P
         source_date_epoch: None,
         name,
     })
+}
+
+fn health(health: &config::Health) -> Health {
+    Health {
+        check: health.check.as_ref().map(|check| check.0.clone()),
+        timeout: health.timeout.map_or(TRIAL, |timeout| timeout.0),
+        watchdog: health.watchdog.unwrap_or(true),
+    }
 }
 
 fn choices(config: &Config) -> Choices {

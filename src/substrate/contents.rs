@@ -6,7 +6,7 @@
 //!   /bin/bootenv              the boot state: which slot was started, and what is started next
 //!   /dev/{console,null}       for the time before /dev is mounted
 //!   /etc/factory/config       what the stages are told
-//!   /lib/factory/             scripts that are called later: shutdown, udhcpc
+//!   /lib/factory/             scripts that are called later: health, shutdown, udhcpc
 //!   /lib/modules/<release>/   modules, not packed, and the lists for modprobe
 //!   /usr/src/<name>/          source of a module that is not the kernel's own
 //!   /payload/                 the project's own files; /payload/run is started
@@ -30,8 +30,9 @@ macro_rules! script {
 }
 
 /// The programs of the init stages: where they lie, and their text.
-pub const SCRIPTS: [(&str, &str); 13] = [
+pub const SCRIPTS: [(&str, &str); 16] = [
     script!("init", "init"),
+    script!("lib/factory/health", "health"),
     script!("lib/factory/shutdown", "shutdown"),
     script!("lib/factory/udhcpc", "udhcpc"),
     script!("lib/factory/stages/00-words", "stages/00-words"),
@@ -39,7 +40,9 @@ pub const SCRIPTS: [(&str, &str); 13] = [
     script!("lib/factory/stages/20-console", "stages/20-console"),
     script!("lib/factory/stages/30-modules", "stages/30-modules"),
     script!("lib/factory/stages/40-slot", "stages/40-slot"),
+    script!("lib/factory/stages/45-trial", "stages/45-trial"),
     script!("lib/factory/stages/50-data", "stages/50-data"),
+    script!("lib/factory/stages/55-state", "stages/55-state"),
     script!("lib/factory/stages/60-rootfs", "stages/60-rootfs"),
     script!("lib/factory/stages/70-network", "stages/70-network"),
     script!("lib/factory/stages/80-services", "stages/80-services"),

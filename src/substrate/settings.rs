@@ -17,19 +17,19 @@ pub struct Settings {
     pub shell: bool,
     /// First program of the slot's root file system; without one, the initramfs is the system.
     pub rootfs_init: Option<String>,
-    /// Numbers of partitions, where the table has no names to find them by.
-    pub numbers: Option<Numbers>,
+    /// How a trial is judged.
+    pub health: Health,
 }
 
-/// Numbers of partitions in the table, from 1.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Numbers {
-    /// Slot A.
-    pub a: u32,
-    /// Slot B.
-    pub b: u32,
-    /// What is kept across updates.
-    pub data: u32,
+/// How a trial is judged.
+#[derive(Clone, Debug, PartialEq, Eq, serde::Serialize)]
+pub struct Health {
+    /// A program and its arguments between single spaces; without one, a system that is up is well.
+    pub check: Option<String>,
+    /// Seconds since the kernel's start after which a trial has failed.
+    pub timeout: u32,
+    /// Whether a hardware watchdog runs meanwhile, where there is one.
+    pub watchdog: bool,
 }
 
 /// Why a setting cannot be passed on.
@@ -48,7 +48,7 @@ impl Settings {
     ///
     /// # Errors
     /// When a value is empty or has characters other than letters, digits and `._-+~:/`: the stages
-    /// make paths and lines on the console of them.
+    /// make paths and lines on the console of them. A check may also have spaces and `=,@%`.
     pub fn encode(&self) -> Result<String, SettingsError> {
         let yes = |choice: bool| if choice { "yes" } else { "no" };
         let init = self.rootfs_init.as_deref();
@@ -60,15 +60,12 @@ impl Settings {
         ];
         let texts = texts.map(|(what, text)| (what, text.as_str()));
         for (what, value) in texts.into_iter().chain(init.map(|init| ("init", init))) {
-            check(what, value)?;
+            letters(what, value, "._-+~:/")?;
         }
         if self.build.contains('/') {
             return Err(SettingsError { what: "build id", value: self.build.clone() });
         }
-        let numbers = self.numbers.map(|Numbers { a, b, data }| {
-            format!("PARTITION_A={a}\nPARTITION_B={b}\nPARTITION_DATA={data}\n")
-        });
-        let config = format!(
+        let system = format!(
             "TRACK={}\nVERSION={}\nBUILD={}\nHOSTNAME={}\nNETWORK={}\nSHELL={}\nROOTFS={}\nINIT={}\n",
             self.track,
             self.version,
@@ -79,12 +76,22 @@ impl Settings {
             yes(init.is_some()),
             init.unwrap_or_default(),
         );
-        Ok(config + &numbers.unwrap_or_default())
+        let Health { check, timeout, watchdog } = &self.health;
+        if let Some(command) = check {
+            letters("health check", command, " ._-+:/=,@%")?;
+        }
+        let health = format!(
+            "HEALTH_CHECK={}\nHEALTH_TIMEOUT={timeout}\nHEALTH_WATCHDOG={}\n",
+            check.as_deref().unwrap_or_default(),
+            yes(*watchdog),
+        );
+        Ok(system + &health)
     }
 }
 
-fn check(what: &'static str, value: &str) -> Result<(), SettingsError> {
-    let is_plain = |letter: char| letter.is_ascii_alphanumeric() || "._-+~:/".contains(letter);
+/// That a value has letters, digits and these signs, and not nothing.
+fn letters(what: &'static str, value: &str, signs: &str) -> Result<(), SettingsError> {
+    let is_plain = |letter: char| letter.is_ascii_alphanumeric() || signs.contains(letter);
     if !value.is_empty() && value.chars().all(is_plain) {
         Ok(())
     } else {
@@ -105,7 +112,7 @@ pub(crate) mod tests {
             dhcp: true,
             shell: false,
             rootfs_init: None,
-            numbers: None,
+            health: Health { check: None, timeout: 120, watchdog: true },
         }
     }
 
@@ -113,15 +120,17 @@ pub(crate) mod tests {
     fn every_setting_has_its_line() {
         assert_eq!(
             sample().encode().unwrap(),
-            "TRACK=generic\nVERSION=1.4.0\nBUILD=0123abcd\nHOSTNAME=kiosk\nNETWORK=dhcp\nSHELL=no\nROOTFS=no\nINIT=\n"
+            "TRACK=generic\nVERSION=1.4.0\nBUILD=0123abcd\nHOSTNAME=kiosk\nNETWORK=dhcp\nSHELL=no\nROOTFS=no\nINIT=\n\
+             HEALTH_CHECK=\nHEALTH_TIMEOUT=120\nHEALTH_WATCHDOG=yes\n"
         );
         let settings = Settings { rootfs_init: Some("/sbin/init".into()), dhcp: false, ..sample() };
+        let text = settings.encode().unwrap();
+        assert!(text.contains("NETWORK=none\nSHELL=no\nROOTFS=yes\nINIT=/sbin/init\n"), "{text}");
+        let health = Health { check: Some("/bin/is-up --all".into()), timeout: 20, watchdog: false };
+        let text = Settings { health, ..sample() }.encode().unwrap();
         assert!(
-            settings.encode().unwrap().ends_with("NETWORK=none\nSHELL=no\nROOTFS=yes\nINIT=/sbin/init\n")
-        );
-        let settings = Settings { numbers: Some(Numbers { a: 2, b: 3, data: 4 }), ..sample() };
-        assert!(
-            settings.encode().unwrap().ends_with("INIT=\nPARTITION_A=2\nPARTITION_B=3\nPARTITION_DATA=4\n")
+            text.ends_with("HEALTH_CHECK=/bin/is-up --all\nHEALTH_TIMEOUT=20\nHEALTH_WATCHDOG=no\n"),
+            "{text}"
         );
     }
 
@@ -136,5 +145,7 @@ pub(crate) mod tests {
         }
         let settings = Settings { build: "../x".into(), ..sample() };
         assert!(settings.encode().is_err());
+        let health = Health { check: Some("/bin/a;b".into()), ..sample().health };
+        assert!(Settings { health, ..sample() }.encode().is_err());
     }
 }

@@ -7,14 +7,12 @@ pub mod generic;
 mod members;
 pub mod rpi;
 
-use bootenv::Slot;
 use serde::Serialize;
 
 use crate::firmware::{Part, Pick};
 use crate::image::extents::Extents;
 use crate::image::layout::{Entry, PartitionTable, PartitionType, Role, Scheme};
 use crate::source::Wanted;
-use crate::substrate::settings::Numbers;
 use crate::tree::{FileTree, Kind, Node, TreePath};
 use crate::units::Bytes;
 pub use members::{Member, Members};
@@ -42,22 +40,6 @@ pub fn row(scheme: Scheme, entry: &Entry) -> Option<&'static Partition> {
 pub fn rows(scheme: Scheme) -> impl Iterator<Item = &'static Partition> {
     let tracks = ALL.iter().filter(move |track| track.scheme() == scheme);
     tracks.flat_map(|track| track.partitions())
-}
-
-/// The numbers of the slots and of Data, where the table has no names to find them by.
-pub fn numbers(track: &dyn Track) -> Option<Numbers> {
-    let number = |role| {
-        let at = track.partitions().iter().position(|row| row.role == role)?;
-        u32::try_from(at).ok().map(|at| at + 1)
-    };
-    match track.scheme() {
-        Scheme::Gpt => None,
-        Scheme::Mbr => Some(Numbers {
-            a: number(Role::Boot(Slot::A))?,
-            b: number(Role::Boot(Slot::B))?,
-            data: number(Role::Data)?,
-        }),
-    }
 }
 
 /// Puts files of the project into a tree.

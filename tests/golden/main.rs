@@ -25,7 +25,7 @@ use factory::lock::Pins;
 use factory::plan::{self, Plan, Request};
 use factory::slot::SLOT_FILE;
 use factory::substrate::contents::{self, Programs};
-use factory::substrate::settings::Settings;
+use factory::substrate::settings::{Health, Settings};
 use factory::track::{Ingredients, Member, Members, TrackError};
 use factory::tree::{FileTree, Kind, TreePath};
 
@@ -228,7 +228,7 @@ fn the_initramfs_holds_what_was_reviewed() {
         dhcp: true,
         shell: true,
         rootfs_init: None,
-        numbers: None,
+        health: Health { check: None, timeout: 120, watchdog: true },
     };
     let program = |name: &str| std::sync::Arc::new(Extents::bytes(name.as_bytes().to_vec()));
     let programs = Programs { busybox: program("busybox"), bootenv: program("bootenv") };

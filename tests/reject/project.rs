@@ -27,7 +27,7 @@ fn an_unknown_section_is_named_with_all_known_ones() {
 error: unknown field `network`
   --> factory.toml:1  [network]
 
-hint: known here: image, sizes, kernel, substrate, rootfs, generic, rpi, sources
+hint: known here: image, sizes, kernel, substrate, rootfs, health, generic, rpi, sources
 ",
     );
 }

@@ -138,9 +138,10 @@ impl<'a> Pi<'a> {
         for (option, file) in parts.files() {
             add(option, file.into());
         }
-        // The last console is the one that init gets.
+        // The last console is the one that init gets. QEMU's watchdog resets as soon as it is opened.
         let console = self.machine.console;
-        add("-append", format!("{} console={console},115200 maxcpus=1", chosen.cmdline).into());
+        let more = format!("console={console},115200 maxcpus=1 factory.watchdog=off");
+        add("-append", format!("{} {more}", chosen.cmdline).into());
         arguments.extend(self.boot.extra.iter().cloned());
         arguments
     }
