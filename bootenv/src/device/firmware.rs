@@ -14,6 +14,14 @@ const CAPABILITIES: [(u32, &str); 2] = [(1 << 3, "tryboot"), (1 << 2, "tryboot_a
 /// its name.
 const OLDEST: (u32, &str) = (1_755_648_000, "2025-08-20");
 
+/// The board's revision code (Raspberry Pi documentation, `raspberry-pi/revision-codes.adoc`): a new one
+/// has bit 23 set, its type in bits 4 to 11, and its revision in the last four.
+const REVISION: &str = "proc/device-tree/system/linux,revision";
+const PI_4B: u32 = 0x11;
+const NEW: u32 = 1 << 23;
+/// From this revision on the board keeps the flag over a reset of its power controller.
+const KEEPS_FLAG: u32 = 4;
+
 /// Why a board must not be armed.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum FirmwareError {
@@ -56,4 +64,11 @@ pub(super) fn check(system: &System) -> Result<(), FirmwareError> {
         return Err(FirmwareError::Old { built: date(built.into()) });
     }
     Ok(())
+}
+
+/// What speaks against trials without forbidding them.
+pub(super) fn doubt(system: &System) -> Option<&'static str> {
+    let code = system.word(&system.path(REVISION))?;
+    let old = code & NEW != 0 && (code >> 4) & 0xff == PI_4B && code & 0xf < KEEPS_FLAG;
+    old.then_some("boards of Raspberry Pi 4B before revision 1.4 may lose the tryboot flag in the reset")
 }

@@ -54,6 +54,9 @@ pub(super) fn status(device: &mut Device) -> Result<String, Error> {
     if let Err(why) = device.can_try() {
         row("no trial", why.to_string().replace("\n\n", "; "));
     }
+    if let Some(why) = device.doubt() {
+        row("doubt", why.to_owned());
+    }
     if let Err(why) = device.history() {
         row("journal", why.to_string());
     }
