@@ -10,7 +10,7 @@ use super::disk::{Disk, text};
 use super::support::elf;
 use super::support::machine::{Machine, RELEASE};
 use super::support::programs;
-use super::support::tools::{print, run};
+use super::support::tools::print;
 
 /// A project with everything that ends up in a slot.
 fn project(more: &str) -> Machine {
@@ -66,40 +66,6 @@ fn the_manifest_names_every_source_with_version_and_digest() {
     assert_eq!(named["busybox"]["size"], package.len());
     assert_eq!(named["busybox"]["sha256"], Sha256::of(&package).to_string());
     assert_eq!(named["payload"]["path"], "payload");
-}
-
-/// The file `bin/bootenv` in the initramfs of an image, with its mode as cpio lists it.
-fn bootenv(disk: &Disk) -> (String, Vec<u8>) {
-    let initramfs = disk.dump("system-a", "initramfs.img");
-    let unpack = |options: &str| {
-        let script = format!("zstd -dc \"$0\" | cpio --quiet {options} bin/bootenv");
-        run("sh", ["-c", &script, text(&initramfs)]).stdout
-    };
-    let listed = String::from_utf8(unpack("-tv")).unwrap();
-    (listed.split(' ').next().unwrap().to_owned(), unpack("-i --to-stdout"))
-}
-
-#[test]
-fn bootenv_goes_along_and_the_build_id_depends_on_its_bytes() {
-    let machine = Machine::new();
-    let disk = Disk::of(&machine);
-    let (mode, shipped) = bootenv(&disk);
-    assert_eq!((mode.as_str(), &shipped[..4]), ("-rwxr-xr-x", &b"\x7fELF"[..]));
-    let sources = disk.manifest["sources"].as_array().unwrap();
-    let source = sources.iter().find(|source| source["wanted"] == "bootenv").unwrap();
-    assert_eq!(source["sha256"], Sha256::of(&shipped).to_string());
-    assert_eq!(source["size"], shipped.len());
-
-    let machine = Machine::with("[substrate]\nbootenv = \"own\"\n");
-    let mut builds = vec![disk.manifest["build"].clone()];
-    for more in [0, 1] {
-        let own = [elf::program(), vec![0; more]].concat();
-        machine.write("own", &own);
-        let disk = Disk::of(&machine);
-        assert!(bootenv(&disk).1 == own);
-        assert!(!builds.contains(&disk.manifest["build"]), "other bytes, and the same id");
-        builds.push(disk.manifest["build"].clone());
-    }
 }
 
 /// Names in the initramfs of a project that packs it with `compression`, by cpio.
