@@ -238,7 +238,13 @@ impl Kitchen<'_> {
     fn rootfs(&self, rootfs: &Rootfs, scratch: &Path) -> Result<(&'static str, Extents), IngredientsError> {
         let layers: Vec<Layer> =
             (1..=rootfs.layers).map(|number| self.layer(number)).collect::<Result<_, _>>()?;
-        let options = rootfs::Options { init: rootfs.init.clone(), allow: self.allow() };
+        // What lies on Data is put there by somebody else.
+        let check = self.plan.health.program().filter(|path| !path.starts_with("/data/"));
+        let options = rootfs::Options {
+            init: rootfs.init.clone(),
+            check: check.map(str::to_owned),
+            allow: self.allow(),
+        };
         let tree = rootfs::assemble(&layers)?;
         // The check reads from the layers what the other does not need.
         thread::scope(|scope| {

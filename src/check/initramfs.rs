@@ -29,6 +29,9 @@ const NAME_LENGTH: std::ops::Range<usize> = 94..102;
 /// What the kernel starts.
 const INIT: &str = "init";
 const MODULES: &str = "lib/modules/";
+/// The init stages of this program, and the command that they ask for slots and partitions.
+const STAGES: &str = "lib/factory/stages/";
+const COMMAND: &str = "bin/bootenv";
 /// The type of a file in its mode, and the right to execute it.
 const TYPE: u32 = 0o170_000;
 const REGULAR: u32 = 0o100_000;
@@ -67,6 +70,16 @@ pub(super) const RULES: &[Rule] = &[
         check: init,
     },
     Rule {
+        name: "initramfs-command",
+        severity: Severity::Error,
+        scope: Scope::Table,
+        title: "initramfs with our init stages have the command that these ask for slots and partitions",
+        why: "init finds neither slot nor Data, and a trial is never committed",
+        link: "bootenv/README.md",
+        way_out: "write the system again",
+        check: command,
+    },
+    Rule {
         name: "kernel-modules",
         severity: Severity::Error,
         scope: Scope::Table,
@@ -83,6 +96,10 @@ pub(super) const RULES: &[Rule] = &[
 pub(super) struct Archive {
     /// The mode of `/init`.
     init: Option<u32>,
+    /// Whether it has init stages of ours.
+    has_stages: bool,
+    /// The mode of `bootenv`.
+    command: Option<u32>,
     /// The releases that it has modules for.
     releases: BTreeSet<String>,
     /// Why it cannot be read to its end.
@@ -156,15 +173,22 @@ impl Archive {
         if name == INIT {
             self.init = Some(entry.mode());
         }
+        if name == COMMAND {
+            self.command = Some(entry.mode());
+        }
+        self.has_stages |= name.starts_with(STAGES);
         if let Some((release, _)) = name.strip_prefix(MODULES).and_then(|rest| rest.split_once('/')) {
             self.releases.insert(release.to_owned());
         }
     }
 
     fn has_init(&self) -> bool {
-        let is_program = |mode: u32| mode & TYPE == REGULAR && mode & EXECUTE != 0;
         self.init.is_some_and(|mode| is_program(mode) || mode & TYPE == SYMLINK)
     }
+}
+
+const fn is_program(mode: u32) -> bool {
+    mode & TYPE == REGULAR && mode & EXECUTE != 0
 }
 
 fn wrong(what: &str) -> io::Error {
@@ -209,6 +233,13 @@ fn init(scene: &Scene) -> Vec<Finding> {
         Some(_) => "its /init is not a program",
     };
     without.map(|(partition, path, archive)| Finding::new(partition.at(path), what(archive))).collect()
+}
+
+fn command(scene: &Scene) -> Vec<Finding> {
+    let ours = all(scene).filter(|(_, _, archive)| archive.damage.is_none() && archive.has_stages);
+    let without = ours.filter(|(_, _, archive)| !archive.command.is_some_and(is_program));
+    let what = "it has our init stages, and no program /bin/bootenv";
+    without.map(|(partition, path, _)| Finding::new(partition.at(path), what)).collect()
 }
 
 fn modules(scene: &Scene) -> Vec<Finding> {

@@ -28,13 +28,6 @@ pub struct Check(pub String);
 #[serde(try_from = "i64")]
 pub struct Timeout(pub u32);
 
-impl Check {
-    /// Path of the program.
-    pub fn program(&self) -> &str {
-        self.0.split(' ').next().unwrap_or_default()
-    }
-}
-
 impl TryFrom<String> for Check {
     type Error = String;
 
@@ -77,7 +70,6 @@ mod tests {
         let config = parse("check = \"/usr/bin/systemctl  is-system-running --wait\"").unwrap();
         let check = config.health.check.unwrap();
         assert_eq!(check.0, "/usr/bin/systemctl is-system-running --wait");
-        assert_eq!(check.program(), "/usr/bin/systemctl");
     }
 
     #[test]

@@ -53,17 +53,27 @@ pub struct Parts<'a> {
 
 /// Why an initramfs cannot be made.
 #[derive(Debug, thiserror::Error)]
-#[error(transparent)]
 pub enum SubstrateError {
     /// Wanted modules cannot be had.
+    #[error(transparent)]
     Closure(#[from] ClosureError),
     /// A module cannot be read.
+    #[error(transparent)]
     Module(#[from] IndexError),
     /// A setting cannot be passed on.
+    #[error(transparent)]
     Settings(#[from] SettingsError),
     /// A program cannot run on the device.
+    #[error(transparent)]
     Elf(#[from] ElfError),
+    /// There is no program to judge a trial.
+    #[error(
+        "the payload has no `{0}` that can be started, so no trial would ever be committed\n\n\
+         hint: put it there and make it executable, or correct `health.check`"
+    )]
+    NoCheck(String),
     /// It cannot be packed.
+    #[error(transparent)]
     Initramfs(#[from] InitramfsError),
 }
 
@@ -77,9 +87,22 @@ pub fn initramfs(spec: &Spec, parts: &Parts) -> Result<Extents, SubstrateError> 
     let module_tree = modules::install(parts.module_dir, parts.index, &selection)?;
     let mut tree = contents::tree(&parts.programs, &module_tree, parts.payload, &spec.settings)?;
     tree.graft(&TreePath::root(), parts.sources);
+    check_payload(&tree, &spec.settings)?;
     elf::check(&tree, &spec.allow)?;
     elf::check_static(&tree, contents::BOOTENV)?;
     Ok(initramfs::pack(&tree, spec.epoch, spec.compression)?)
+}
+
+/// That a check which lies in the payload is there. Of what else there will be on the device, some is made
+/// by init.
+fn check_payload(tree: &FileTree, settings: &Settings) -> Result<(), SubstrateError> {
+    let program = settings.health.program().filter(|path| path.starts_with("/payload/"));
+    match program.filter(|_| settings.rootfs_init.is_none()) {
+        Some(path) if rootfs::has_program(tree, path).is_err() => {
+            Err(SubstrateError::NoCheck(path.to_owned()))
+        }
+        _ => Ok(()),
+    }
 }
 
 /// The bytes of this program that end up in every initramfs, to be part of a build's identity.

@@ -43,6 +43,13 @@ pub struct SettingsError {
     value: String,
 }
 
+impl Health {
+    /// Path of the check.
+    pub fn program(&self) -> Option<&str> {
+        self.check.as_deref()?.split(' ').next()
+    }
+}
+
 impl Settings {
     /// The lines of the configuration file.
     ///

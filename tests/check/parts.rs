@@ -23,7 +23,20 @@ pub fn initramfs_of(mode: u16, release: &str) -> Vec<u8> {
     let mut tree = FileTree::new();
     tree.file("init", mode, Extents::bytes(*b"#!/bin/sh\n"));
     tree.file(&format!("lib/modules/{release}/ext4.ko"), 0o644, Extents::bytes(*b"a module"));
-    content(&initramfs::pack(&tree, 0, Compression::Zstd).unwrap())
+    packed(&tree)
+}
+
+/// One with init stages, but without what they ask; a file that is not executable is none.
+pub fn initramfs_without_command() -> Vec<u8> {
+    let mut tree = FileTree::new();
+    tree.file("init", 0o755, Extents::bytes(*b"#!/bin/sh\n"));
+    tree.file("lib/factory/stages/40-slot", 0o755, Extents::bytes(*b"eval \"$(bootenv find)\"\n"));
+    tree.file("bin/bootenv", 0o644, Extents::bytes(*b"a program"));
+    packed(&tree)
+}
+
+fn packed(tree: &FileTree) -> Vec<u8> {
+    content(&initramfs::pack(tree, 0, Compression::Zstd).unwrap())
 }
 
 pub fn initramfs() -> Vec<u8> {

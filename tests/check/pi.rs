@@ -215,4 +215,6 @@ fn initramfs_that_do_not_start_are_told() {
     expect(&image, "initramfs-init", "its /init is not a program");
     let image = Recipe::rpi().system(INITRAMFS, parts::initramfs_of(0o755, "8.8-arm64")).build();
     expect(&image, "kernel-modules", "it has modules for 8.8-arm64, and the kernel is 9.9-arm64");
+    let image = Recipe::rpi().system(INITRAMFS, parts::initramfs_without_command()).build();
+    expect(&image, "initramfs-command", "it has our init stages, and no program /bin/bootenv");
 }

@@ -86,6 +86,33 @@ hint: add a package that ships one, such as `systemd-sysv` or `busybox`, or set 
 }
 
 #[test]
+fn a_check_that_is_not_there_is_refused() {
+    let health = "[health]\ncheck = \"/usr/bin/is-well --all\"\n";
+    let machine = Machine::with(&format!("[[rootfs.layer]]\ntar = \"base.tar\"\n\n{health}"));
+    let init = Member::program("sbin/init", elf::program());
+    machine.write("base.tar", tar_of(&[init, Member::file("usr/bin/is-well", elf::program())]));
+    refused_once_fetched(
+        &machine,
+        "\
+error: the root file system has no `/usr/bin/is-well` that can be started, so no trial would ever be committed
+
+hint: add it with a layer, or correct `health.check`
+",
+    );
+    let machine =
+        Machine::with("[substrate]\npayload = \"payload\"\n\n[health]\ncheck = \"/payload/well\"\n");
+    machine.write("payload/health", elf::program());
+    refused_once_fetched(
+        &machine,
+        "\
+error: the payload has no `/payload/well` that can be started, so no trial would ever be committed
+
+hint: put it there and make it executable, or correct `health.check`
+",
+    );
+}
+
+#[test]
 fn a_payload_for_another_machine_is_refused() {
     let machine = Machine::with("[substrate]\npayload = \"payload\"\n");
     machine.write("payload/bin/app", elf::foreign(elf::program()));

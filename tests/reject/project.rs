@@ -44,6 +44,24 @@ error: `many` is not a size; write a whole number and KiB, MiB, GiB or TiB, as i
 }
 
 #[test]
+fn a_check_that_needs_a_shell_and_a_trial_without_time_are_shown_in_their_lines() {
+    refused(
+        &Machine::with("[health]\ncheck = \"/payload/a && /payload/b\"\n"),
+        "\
+error: a check cannot hold '&', as no shell reads it; name a script that does what is meant
+  --> factory.toml:2  check = \"/payload/a && /payload/b\"
+",
+    );
+    refused(
+        &Machine::with("[health]\ntimeout = 0\n"),
+        "\
+error: a trial takes 10 to 86400 seconds
+  --> factory.toml:2  timeout = 0
+",
+    );
+}
+
+#[test]
 fn a_value_of_another_type_is_shown_in_its_line() {
     refused(
         &Machine::with("[substrate]\nshell = \"yes\"\n"),

@@ -43,13 +43,15 @@ pub enum Layer {
 pub struct Options {
     /// Path of the first program, absolute.
     pub init: String,
+    /// Path of the program that judges a trial, absolute, if there is one.
+    pub check: Option<String>,
     /// Exceptions from the check of programs and libraries.
     pub allow: Allow,
 }
 
 impl Default for Options {
     fn default() -> Self {
-        Options { init: "/sbin/init".into(), allow: Allow::default() }
+        Options { init: "/sbin/init".into(), check: None, allow: Allow::default() }
     }
 }
 
@@ -87,6 +89,17 @@ pub enum RootfsError {
         /// Where the path leads, when it leads nowhere.
         source: Option<ResolveError>,
     },
+    /// There is no program to judge a trial.
+    #[error(
+        "the root file system has no `{check}` that can be started, so no trial would ever be committed\n\n\
+         hint: add it with a layer, or correct `health.check`"
+    )]
+    NoCheck {
+        /// Path of the program.
+        check: String,
+        /// Where the path leads, when it leads nowhere.
+        source: Option<ResolveError>,
+    },
 }
 
 /// Puts layers over each other, later ones over earlier ones.
@@ -109,10 +122,14 @@ pub fn assemble(layers: &[Layer]) -> Result<FileTree, RootfsError> {
 /// Checks that a root file system can run.
 ///
 /// # Errors
-/// When a program is for another architecture or lacks a library, or the first program is missing.
+/// When a program is for another architecture or lacks a library, or one that is to be started is missing.
 pub fn check(tree: &FileTree, options: &Options) -> Result<(), RootfsError> {
-    check_init(tree, &options.init)?;
-    Ok(elf::check(tree, &options.allow)?)
+    let Options { init, check, allow } = options;
+    has_program(tree, init).map_err(|source| RootfsError::NoInit { init: init.clone(), source })?;
+    if let Some(check) = check {
+        has_program(tree, check).map_err(|source| RootfsError::NoCheck { check: check.clone(), source })?;
+    }
+    Ok(elf::check(tree, allow)?)
 }
 
 fn add_dir(merge: &mut Merge, path: &std::path::Path, owner: Owner) -> Result<(), RootfsError> {
@@ -125,12 +142,11 @@ fn add_dir(merge: &mut Merge, path: &std::path::Path, owner: Owner) -> Result<()
     Ok(())
 }
 
-fn check_init(tree: &FileTree, init: &str) -> Result<(), RootfsError> {
-    let missing = |source| RootfsError::NoInit { init: init.to_owned(), source };
-    let place = tree.resolve(init).map_err(|source| missing(Some(source)))?;
-    let node = tree.get(&place);
+/// That a path leads to a program; else where it leads, when it leads nowhere.
+pub(super) fn has_program(tree: &FileTree, path: &str) -> Result<(), Option<ResolveError>> {
+    let place = tree.resolve(path).map_err(Some)?;
     let can_start = |node: &&crate::tree::Node| {
         matches!(node.kind, Kind::File(_) | Kind::HardLink(_)) && node.meta.mode & 0o111 != 0
     };
-    node.filter(can_start).map(drop).ok_or_else(|| missing(None))
+    tree.get(&place).filter(can_start).map(drop).ok_or(None)
 }
