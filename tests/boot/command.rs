@@ -1,6 +1,6 @@
 //! The device's command on a system that runs: what it says, and the memory that it takes.
 
-use super::{Project, console, tool};
+use super::{Project, console};
 
 const CONFIG: &str = "[substrate]\npayload = \"payload\"\nshell = false\n";
 
@@ -27,7 +27,6 @@ const LIMIT: u64 = 2048;
 #[test]
 fn it_knows_the_running_slot_and_takes_less_than_two_mebibytes() {
     let project = Project::new(&[("factory.toml", CONFIG), ("payload/run", PAYLOAD)]);
-    tool("chmod", &["755", project.path("payload/run").to_str().unwrap()]);
     let report = project.image().run(&["--until", "^command: end"]);
     let console = console(&report);
     assert!(console.contains("command: running    a"), "{console}");

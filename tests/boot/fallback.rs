@@ -2,7 +2,7 @@
 
 use std::fs;
 
-use super::{Project, marker};
+use super::{NEVER_WELL, Project, SICK, marker};
 
 const UP: &str = "^factory: up ";
 
@@ -29,7 +29,8 @@ fn a_kernel_cut_in_half_hands_over_to_the_other_slot() {
 
 #[test]
 fn a_trial_that_never_commits_ends_after_its_tries() {
-    let project = Project::new(&[]);
+    let config = format!("[substrate]\npayload = \"payload\"\n\n{NEVER_WELL}");
+    let project = Project::new(&[("factory.toml", &config), SICK]);
     let image = project.image();
     image.set_grubenv(&["boot_counter=3"]);
     let slots: Vec<String> =

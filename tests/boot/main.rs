@@ -12,9 +12,11 @@ mod modules;
 mod pi;
 mod rootfs;
 mod start;
+mod trial;
 mod vcio;
 
-use std::fs;
+use std::fs::{self, Permissions};
+use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 
@@ -26,19 +28,25 @@ const PATIENCE: &str = "240";
 /// Offset of the ESP, the first partition.
 const ESP: &str = "1M";
 
+/// A check that no trial passes, since one without a check is committed as soon as it is up.
+const NEVER_WELL: &str = "[health]\ncheck = \"/payload/health\"\n";
+const SICK: (&str, &str) = ("payload/health", "#!/bin/sh\necho sick\nexit 1\n");
+
 /// A project in a directory of its own, with its image.
 struct Project {
     dir: tempfile::TempDir,
 }
 
 impl Project {
-    /// A project with these files, of which `factory.toml` is one or missing.
+    /// A project with these files, of which `factory.toml` is one or missing, and scripts are executable.
     fn new(files: &[(&str, &str)]) -> Self {
         let dir = tempfile::tempdir().unwrap();
         for (name, text) in files {
             let path = dir.path().join(name);
             fs::create_dir_all(path.parent().unwrap()).unwrap();
-            fs::write(path, text).unwrap();
+            fs::write(&path, text).unwrap();
+            let mode = if text.starts_with("#!") { 0o755 } else { 0o644 };
+            fs::set_permissions(&path, Permissions::from_mode(mode)).unwrap();
         }
         Project { dir }
     }

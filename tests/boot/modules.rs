@@ -133,7 +133,6 @@ fn project(is_new: bool) -> Project {
     files.extend(PLANT.into_iter().chain(CLIENT).map(|(name, text)| (name, for_kernel(text, is_new))));
     let files: Vec<(&str, &str)> = files.iter().map(|(name, text)| (*name, text.as_str())).collect();
     let project = Project::new(&files);
-    tool("chmod", &["755", project.path("payload/run").to_str().unwrap()]);
     project
 }
 

@@ -9,7 +9,7 @@ use bootenv::Slot;
 use bootenv::rpi::{AUTOBOOT, AUTOBOOT_SIZE, Autoboot, START};
 use serde_json::Value;
 
-use super::{Image, PATIENCE, Project, console, log_file, marker, tool};
+use super::{Image, NEVER_WELL, PATIENCE, Project, SICK, console, log_file, marker, tool};
 
 /// No shell, since its prompt stands in the way of lines; a panic that resets soon; and memory
 /// that Linux leaves alone, with all of `/dev/mem`, so that a script can talk to the firmware.
@@ -51,13 +51,9 @@ case $boots in
 esac
 "#;
 
-fn image(project: &Project) -> Image {
-    tool("chmod", &["755", project.path("payload/run").to_str().unwrap()]);
-    project.image_of("rpi")
-}
-
 fn project() -> Project {
-    Project::new(&[("factory.toml", CONFIG), ("payload/run", PAYLOAD)])
+    let config = format!("{CONFIG}\n{NEVER_WELL}");
+    Project::new(&[("factory.toml", &config), ("payload/run", PAYLOAD), SICK])
 }
 
 /// What the model chose and init found, boot by boot.
@@ -90,7 +86,7 @@ fn remove(image: &Image, partition: usize, name: &str) {
 #[test]
 fn slots_are_committed_tried_and_left_and_data_lasts() {
     let project = project();
-    let image = image(&project);
+    let image = project.image_of("rpi");
     let length = fs::metadata(&image.path).unwrap().len();
 
     // A asks the firmware for a try; B is left by the next reset; A panics, and starts again.

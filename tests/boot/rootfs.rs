@@ -13,21 +13,32 @@ echo \"rootfs: boot $((boots + 1)) of $(. /etc/os-release; echo \"$VERSION_CODEN
 exec sleep 1000
 ";
 
+/// What judges a trial of it: whether this runs where the first program does.
+const CHECK: &str = "#!/bin/bash
+[ \"$1\" = --all ] && [ -e /etc/os-release ] && [ -s /var/lib/boots ]
+";
+
 /// Boots twice; the second must find what the first has written.
 fn counts_its_boots(format: &str) {
     let config = format!(
         "[image]\nname = \"counter\"\nversion = \"2.5\"\n\n\
          [rootfs]\nformat = \"{format}\"\ninit = \"/usr/local/sbin/init\"\n\n\
          [[rootfs.layer]]\npackages = [\"bash\", \"coreutils\", \"mount\", \"grep\", \"base-files\"]\n\n\
-         [[rootfs.layer]]\ndir = \"overlay\"\n"
+         [[rootfs.layer]]\ndir = \"overlay\"\n\n\
+         [health]\ncheck = \"/usr/local/bin/is-well --all\"\n"
     );
-    let project = Project::new(&[("factory.toml", &config), ("overlay/usr/local/sbin/init", INIT)]);
-    super::tool("chmod", &["755", project.path("overlay/usr/local/sbin/init").to_str().unwrap()]);
+    let files = [("overlay/usr/local/sbin/init", INIT), ("overlay/usr/local/bin/is-well", CHECK)];
+    let project = Project::new(&[&[("factory.toml", &*config)], &files[..]].concat());
     let image = project.image();
     let report = image.boot("^rootfs: boot 1 of trixie on a");
     assert_eq!(marker(&report)["version"], "2.5");
     assert!(console(&report).contains("rootfs: root is an overlay"));
     image.boot("^rootfs: boot 2 of trixie on a");
+
+    // A trial is judged and committed after the initramfs has gone.
+    image.set_grubenv(&["boot_counter=1"]);
+    image.boot("^factory: committed slot b");
+    assert!(image.grubenv().contains("boot_default=B"));
 }
 
 #[test]

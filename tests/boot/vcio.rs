@@ -109,7 +109,7 @@ pub(super) fn project(config: &str) -> Project {
     let source = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/boot/vcio.c");
     let options = ["-static", "-nostdlib", "-ffreestanding", "-O2", "-Wall", "-Werror", source, "-o"];
     tool("aarch64-linux-gnu-gcc", &[&options[..], &[program.to_str().unwrap()]].concat());
-    tool("chmod", &["755", project.path("payload/run").to_str().unwrap(), program.to_str().unwrap()]);
+    tool("chmod", &["755", program.to_str().unwrap()]);
     let compat: Vec<u8> = COMPAT.into_iter().flat_map(u32::to_le_bytes).collect();
     std::fs::write(project.path("payload/compat.hex"), hex::encode(compat)).unwrap();
     project
