@@ -291,17 +291,6 @@ fn busybox_and_posix_shells_can_parse_the_init_stages() {
     }
 }
 
-/// Runs a program with `input` on its standard input; what it printed.
-fn pipe(program: &str, arguments: &[&str], input: &str) -> String {
-    use std::io::Write as _;
-    let child = Command::new(program).args(arguments).stdin(Stdio::piped()).stdout(Stdio::piped()).spawn();
-    let mut child = child.unwrap_or_else(|error| panic!("`{program}` is needed for this test: {error}"));
-    child.stdin.take().unwrap().write_all(input.as_bytes()).unwrap();
-    let output = child.wait_with_output().unwrap();
-    assert!(output.status.success(), "{program} {arguments:?}");
-    String::from_utf8(output.stdout).unwrap()
-}
-
 /// A directory with most of what a file system can hold, packed by GNU tar.
 fn archive(dir: &Path) -> PathBuf {
     let root = dir.join("root");
