@@ -4,7 +4,7 @@
 //! ```text
 //!   flow      what an agent asks for: try, commit, roll back, repair
 //!    | plan, checked                | one sector at a time, read back
-//!   machine   pure transitions     control   a control file in place
+//!   machine   pure transitions     control, bootsector   in place
 //!    | states                       | where it lies
 //!   grub, rpi   formats            locate    partition table, FAT (read only)
 //!                                   |
@@ -19,6 +19,7 @@
 
 extern crate alloc;
 
+pub mod bootsector;
 pub mod control;
 mod crc32;
 pub mod envblk;

@@ -4,7 +4,7 @@
 
 mod disk;
 
-pub use disk::{Layout, grub_disk, pi_disk, seal_gpt, set_link};
+pub use disk::{Layout, SLOTS, grub_disk, pi_disk, seal_gpt, set_link, slot_boot_sector};
 
 use std::collections::BTreeMap;
 use std::rc::Rc;
