@@ -22,7 +22,8 @@ use crate::medium::{Medium, SECTOR, Sector};
 use crate::rpi::{self, BACKUP_SECTOR};
 use crate::slot::Slot;
 
-const HIDDEN: Sector = [0; SECTOR];
+/// What the partition of a slot that is hidden starts with.
+pub const HIDDEN: Sector = [0; SECTOR];
 
 /// The first sector of a slot, found and read.
 #[derive(Clone, Debug)]

@@ -338,8 +338,10 @@ fn a_slot_that_somebody_hid_while_it_ran_is_not_committed_hidden() {
     assert_eq!(Rpi::open(&mut disk, &mut board, in_b).unwrap().default_slot(), Ok(Slot::B));
 }
 
+type Spoil = fn(&mut [u8; 512]);
+
 /// Ways to spoil the boot sector that a slot would be shown with.
-const SPOILED: [(&str, fn(&mut [u8; 512])); 7] = [
+const SPOILED: [(&str, Spoil); 7] = [
     ("it is empty", |boot| boot.fill(0)),
     ("it has no signature", |boot| boot[511] = 0),
     ("it is larger than the partition", |boot| boot[34] = 2),
