@@ -11,7 +11,7 @@ use std::process::Command;
 use bootenv::bootsector::BootSector;
 use bootenv::flow::Grub;
 use bootenv::grub::{GRUBENV_PLACE, GRUBENV_SPARE_PLACE, GrubState};
-use bootenv::locate::{Extent, LocateError, Place, locate};
+use bootenv::locate::{Extent, LocateError, Place, locate, partuuid};
 use bootenv::machine::rpi::Front;
 use bootenv::medium::{Access, FileMedium, Medium, Memory};
 use bootenv::rpi::{AUTOBOOT_PLACE, Autoboot};
@@ -249,6 +249,25 @@ fn autoboot_is_found_on_the_file_systems_of_other_tools() {
         let mut medium = FileMedium::open(Path::new(&path), Access::Read).unwrap();
         let extent = locate(&mut medium, &AUTOBOOT_PLACE).unwrap();
         assert_eq!(medium.read(extent.first).unwrap(), Autoboot::initial().encode(), "FAT{width}");
+    }
+}
+
+#[test]
+fn partitions_have_the_partuuids_that_sfdisk_gives_them() {
+    let dir = tempfile::tempdir().unwrap();
+    for (label, second, id) in [
+        ("gpt", ", uuid=FAC70000-1234-4567-89AB-0000000000EF", "fac70000-1234-4567-89ab-0000000000ef"),
+        ("dos\nlabel-id: 0x0a0b0c0d", "", "0a0b0c0d-02"),
+    ] {
+        let disk = dir.path().join(&label[..3]).to_str().unwrap().to_owned();
+        fs::File::create(&disk).unwrap().set_len(64 << 20).unwrap();
+        let table = format!("label: {label}\n\nsize=1M\nsize=1M{second}\n");
+        tool("sh", &["-c", &format!("printf '{table}' | sfdisk -q {disk}")]);
+        let mut medium = FileMedium::open(Path::new(&disk), Access::Look).unwrap();
+        assert_eq!(partuuid(&mut medium, id), Some(2), "{label}");
+        assert_eq!(partuuid(&mut medium, &id.to_uppercase()), Some(2), "{label}");
+        assert_eq!(partuuid(&mut medium, "fac70000-1234-4567-89ab-0000000000ee"), None, "{label}");
+        assert_eq!(partuuid(&mut medium, "0a0b0c0d-03"), None, "{label}");
     }
 }
 

@@ -132,8 +132,7 @@ fn project(is_new: bool) -> Project {
     files.push(("src/Kbuild", KBUILD.to_owned()));
     files.extend(PLANT.into_iter().chain(CLIENT).map(|(name, text)| (name, for_kernel(text, is_new))));
     let files: Vec<(&str, &str)> = files.iter().map(|(name, text)| (*name, text.as_str())).collect();
-    let project = Project::new(&files);
-    project
+    Project::new(&files)
 }
 
 /// Headers of a kernel, unpacked.
