@@ -3,8 +3,10 @@
 #![allow(dead_code, unreachable_pub, unused_imports, reason = "every test takes what it needs")]
 
 mod disk;
+mod machine;
 
 pub use disk::{Layout, grub_disk, pi_disk, seal_gpt, set_link};
+pub use machine::GenericMachine;
 
 use std::collections::BTreeMap;
 use std::rc::Rc;
