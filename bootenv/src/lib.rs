@@ -21,6 +21,7 @@
 
 extern crate alloc;
 
+pub mod calendar;
 pub mod control;
 mod crc32;
 #[cfg(feature = "std")]

@@ -243,6 +243,18 @@ fn a_board_that_cannot_do_it_is_not_armed() {
 }
 
 #[test]
+fn boards_that_may_lose_the_flag_are_doubted() {
+    let machine = Machine::pi(2, 0);
+    assert_eq!(machine.device().doubt(), None);
+    for (code, is_doubted) in
+        [(0x00c0_3112_u32, true), (0x00c0_3114, false), (0x00d0_4170, false), (0xe, false)]
+    {
+        machine.write("proc/device-tree/system/linux,revision", code.to_be_bytes());
+        assert_eq!(machine.device().doubt().is_some(), is_doubted, "{code:x}");
+    }
+}
+
+#[test]
 fn without_a_journal_grub_counts_and_a_raspberry_pi_is_not_armed() {
     for (machine, armed) in [(Machine::generic(A), true), (Machine::pi(2, 0), false)] {
         fs::remove_dir_all(machine.0.path().join("run/factory/mnt")).unwrap();
