@@ -52,6 +52,13 @@ impl GenericMachine {
         self.started(state.default.other(), How::Trial);
     }
 
+    /// What GRUB chose last.
+    pub fn command_line(&self) -> (Slot, How) {
+        let line = fs::read_to_string(self.root().join("proc/cmdline")).unwrap();
+        let slot = if line.contains("factory.slot=a ") { Slot::A } else { Slot::B };
+        (slot, if line.contains("=trial ") { How::Trial } else { How::Committed })
+    }
+
     pub fn root(&self) -> &Path {
         self.0.path()
     }
