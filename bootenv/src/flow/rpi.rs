@@ -68,6 +68,16 @@ impl<M: Medium, C: Chip> Rpi<M, C> {
         Ok(BootSector::read(&mut self.medium, slot)?.front())
     }
 
+    /// What lies outside the disk.
+    pub fn chip(&self) -> &C {
+        &self.chip
+    }
+
+    /// The same, to be changed.
+    pub fn chip_mut(&mut self) -> &mut C {
+        &mut self.chip
+    }
+
     /// Arms the next try of a trial, when one is left and the committed slot runs, and says whether:
     /// whoever asks resets the machine then. The slot of a trial that has none left is hidden. To be
     /// called after [`BootFlow::repair`].
@@ -97,6 +107,11 @@ impl<M: Medium, C: Chip> Rpi<M, C> {
         match change {
             Change::Autoboot(state) => self.autoboot.write(&mut self.medium, &state.encode()),
             Change::Trial(trial) => self.chip.set_trial(trial),
+            Change::Discard(slot) => match self.chip.set_trial(Some(Trial { slot, left: 0 })) {
+                // Without a journal the slot is hidden all the same, as long as nothing says otherwise.
+                Err(Error::Journal(_)) if self.chip.trial()?.is_none() => Ok(()),
+                kept => kept,
+            },
             Change::Hide(slot) => self.slots[slot as usize].clone()?.hide(&mut self.medium),
             Change::Show(slot) => self.slots[slot as usize].clone()?.show(&mut self.medium),
             Change::Flag(set) => {

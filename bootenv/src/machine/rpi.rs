@@ -110,6 +110,8 @@ pub enum Change {
     Flag(bool),
     /// Remembers what is left of a trial.
     Trial(Option<Trial>),
+    /// Remembers that a slot is not to be booted: a trial of it has no try left.
+    Discard(Slot),
     /// Makes the first sector of a slot zeroes. It neither runs nor is committed.
     Hide(Slot),
     /// Makes it the copy of its boot sector.
@@ -211,11 +213,10 @@ pub fn plan(
 /// The changes that arm the next try of a trial, or end one that has none left. Asked for by the
 /// committed slot, when it finds itself started.
 pub fn resume(pi: &Pi, understood: Option<Autoboot>, running: &Running) -> Vec<Change> {
-    let (Some(state), Some(booted), Some(trial)) = (understood, running.booted, pi.trial) else {
+    let (Some(state), Some(trial)) = (understood, pi.trial) else {
         return Vec::new();
     };
-    let committed = booted == Booted { slot: state.default, how: How::Committed };
-    if !committed || trial.slot == state.default || pi.tryboot {
+    if !is_committed(state, running) || trial.slot == state.default || pi.tryboot {
         return Vec::new();
     }
     let changes = if trial.left > 0 && pi.front(trial.slot).is_usable() {
@@ -232,6 +233,7 @@ fn needed(mut changes: Vec<Change>, pi: &Pi, understood: Option<Autoboot>) -> Ve
         Change::Autoboot(new) => understood != Some(new),
         Change::Flag(set) => pi.tryboot != set,
         Change::Trial(trial) => pi.trial != trial,
+        Change::Discard(slot) => pi.trial != Some(Trial { slot, left: 0 }),
         Change::Hide(slot) => pi.front(slot).first != First::Zeroes,
         Change::Show(slot) => pi.front(slot).first != First::Fat,
     });
@@ -256,34 +258,34 @@ fn armed(slot: Slot, tries: u8) -> Vec<Change> {
 /// A slot is not to be booted: this is remembered first. One that runs is hidden by the next start.
 fn discard(slot: Slot, state: Autoboot, running: &Running) -> Vec<Change> {
     let is_needed = slot == state.default || running.booted.is_some_and(|booted| booted.slot == slot);
-    let remember = Change::Trial(Some(Trial { slot, left: 0 }));
-    [remember].into_iter().chain((!is_needed).then_some(Change::Hide(slot))).collect()
+    [Change::Discard(slot)].into_iter().chain((!is_needed).then_some(Change::Hide(slot))).collect()
 }
 
 fn rollback(pi: &Pi, state: Autoboot, running: &Running) -> Vec<Change> {
     let slot = state.default.other();
     let is_remembered = pi.trial.is_some_and(|trial| trial.slot == slot);
-    if pi.tryboot || is_remembered || is_tried(slot, running) {
+    let is_tried = running.booted == Some(Booted { slot, how: How::Trial });
+    if pi.tryboot || is_remembered || is_tried {
         [Change::Flag(false)].into_iter().chain(discard(slot, state, running)).collect()
     } else {
         [Change::Trial(None)].to_vec()
     }
 }
 
-/// What a start finds that was cut short: a slot to hide, a trial that ended with its commit, or one
-/// that the journal has lost.
+/// What a start finds that was cut short: a slot to hide, or a trial that ended with its commit. A
+/// trial that only has no try left is for [`resume`] to end.
 fn settle(pi: &Pi, state: Autoboot, running: &Running) -> Vec<Change> {
     let slot = state.default.other();
+    let resumes = is_committed(state, running) && pi.front(slot).first == First::Fat;
     match pi.trial {
         Some(trial) if trial.slot == state.default => [Change::Trial(None)].to_vec(),
-        Some(Trial { left: 0, .. }) if !pi.tryboot => discard(slot, state, running),
-        None if is_tried(slot, running) => discard(slot, state, running),
+        Some(Trial { left: 0, .. }) if !pi.tryboot && !resumes => discard(slot, state, running),
         _ => Vec::new(),
     }
 }
 
-fn is_tried(slot: Slot, running: &Running) -> bool {
-    running.booted == Some(Booted { slot, how: How::Trial })
+fn is_committed(state: Autoboot, running: &Running) -> bool {
+    running.booted == Some(Booted { slot: state.default, how: How::Committed })
 }
 
 fn may_change(state: Autoboot, running: &Running, slot: Slot) -> Result<(), Refusal> {

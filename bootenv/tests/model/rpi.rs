@@ -129,6 +129,7 @@ impl Machine {
             Change::Autoboot(state) => self.pi.rows = Rows::of(state),
             Change::Flag(set) => self.pi.tryboot = set,
             Change::Trial(trial) => self.pi.trial = trial,
+            Change::Discard(slot) => self.pi.trial = Some(Trial { slot, left: 0 }),
             Change::Hide(slot) if self.runs() == Some(slot) => {
                 return Err(format!("{slot} runs and is hidden"));
             }
@@ -160,7 +161,7 @@ impl Machine {
                 torn.fronts[slot as usize].first = First::Garbage;
                 vec![torn]
             }
-            Change::Flag(_) | Change::Trial(_) => Vec::new(),
+            Change::Flag(_) | Change::Trial(_) | Change::Discard(_) => Vec::new(),
         };
         let all = torn.into_iter().map(|pi| {
             let machine = Machine { running: None, pi: Pi { tryboot: false, ..pi }, ..self.clone() };
@@ -257,7 +258,9 @@ impl Machine {
                 machine.trusted.retain(|slot| *slot == committed);
                 machine.remembered = committed;
                 machine.repaired = true;
-                if operation == Operation::Repair {
+                // The committed slot's own start goes on with `resume`.
+                let resumes = Some(Booted { slot: committed, how: How::Committed });
+                if operation == Operation::Repair && self.running.flatten() != resumes {
                     machine.ended();
                 }
             }

@@ -4,6 +4,10 @@
 //!   0 MBR   1 GPT   2 entries   34...33 FAT: 1 boot, 1 + 1 table, 2 root, clusters of one sector
 //! ```
 
+use std::fs::File;
+use std::os::unix::fs::FileExt as _;
+use std::path::Path;
+
 use bootenv::grub::{self, GrubState};
 use bootenv::medium::{SECTOR, Sector};
 use bootenv::rpi::{self, Autoboot};
@@ -63,6 +67,15 @@ pub fn pi_disk() -> (Vec<u8>, Layout) {
     (disk, layout)
 }
 
+/// Writes a file with holes where there are zeroes.
+pub fn write_sparse(path: &Path, bytes: &[u8]) {
+    let file = File::create(path).unwrap();
+    file.set_len(bytes.len() as u64).unwrap();
+    for (index, sector) in bytes.chunks(SECTOR).enumerate().filter(|(_, sector)| **sector != [0; SECTOR]) {
+        file.write_all_at(sector, (index * SECTOR) as u64).unwrap();
+    }
+}
+
 /// The boot sector of a FAT32 of clusters of one sector, which has a copy of it in sector 6.
 pub fn slot_boot_sector() -> Sector {
     let mut boot = [0; SECTOR];
@@ -86,11 +99,13 @@ fn mbr(disk: &mut [u8], rows: &[(u8, usize, usize)]) {
     disk[510..512].copy_from_slice(&[0x55, 0xaa]);
 }
 
-/// The bytes that both checksums of a GPT are made of are sealed by [`seal_gpt`].
+/// Every partition's own GUID consists of its number. The bytes that both checksums of a GPT are made of are sealed by [`seal_gpt`].
 fn gpt(disk: &mut [u8], rows: &[([u8; 16], usize, usize)]) {
     mbr(disk, &[(0xee, 1, SECTORS - 1)]);
-    for (entry, (kind, first, sectors)) in disk[2 * SECTOR..].chunks_exact_mut(128).zip(rows) {
+    let entries = disk[2 * SECTOR..].chunks_exact_mut(128).zip(1_u8..);
+    for ((entry, number), (kind, first, sectors)) in entries.zip(rows) {
         entry[..16].copy_from_slice(kind);
+        entry[16..32].fill(number);
         entry[32..40].copy_from_slice(&(*first as u64).to_le_bytes());
         entry[40..48].copy_from_slice(&((*first + *sectors - 1) as u64).to_le_bytes());
     }

@@ -4,7 +4,7 @@
 
 mod disk;
 
-pub use disk::{Layout, SLOTS, grub_disk, pi_disk, seal_gpt, set_link, slot_boot_sector};
+pub use disk::{Layout, SLOTS, grub_disk, pi_disk, seal_gpt, set_link, slot_boot_sector, write_sparse};
 
 use std::cell::Cell;
 use std::collections::BTreeMap;
