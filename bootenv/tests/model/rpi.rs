@@ -52,8 +52,12 @@ impl Machine {
         self.fit.sort();
     }
 
-    /// I4.
+    /// I4; and whatever was cut short is remembered, so that a start finishes it.
     fn checked(self) -> Outcome {
+        let torn = Slot::ALL.into_iter().find(|slot| self.pi.front(*slot).first == First::Garbage);
+        if torn.is_some() && self.pi.trial.map(|trial| trial.slot) != torn {
+            return Err(format!("slot {torn:?} is torn, and nobody remembers"));
+        }
         match self.pi.rows.committed() {
             Some(slot) if !self.trusted.contains(&slot) => {
                 Err(format!("I4: slot {slot} is committed and was never good"))
@@ -296,12 +300,15 @@ impl Machine {
         let mut lost = Machine { running: None, ..self.clone() };
         lost.pi.rows = Rows::default();
         all.push(("the control file is lost".to_owned(), lost.checked()));
-        // And so does the journal: what was not good is no longer known not to be.
+        // And so does the journal, of an otherwise whole disk: what was not good is no longer known not
+        // to be.
         let mut lost = self.clone();
         lost.pi.trial = None;
-        let shown = Slot::ALL.into_iter().filter(|slot| self.pi.front(*slot).first != First::Zeroes);
-        shown.for_each(|slot| lost.is_fit(slot, true));
-        all.push(("the journal is lost".to_owned(), lost.checked()));
+        let is = |first| move |slot: &Slot| self.pi.front(*slot).first == first;
+        Slot::ALL.into_iter().filter(is(First::Fat)).for_each(|slot| lost.is_fit(slot, true));
+        if !Slot::ALL.iter().any(is(First::Garbage)) {
+            all.push(("the journal is lost".to_owned(), lost.checked()));
+        }
         all
     }
 
