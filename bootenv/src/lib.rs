@@ -22,6 +22,7 @@
 extern crate alloc;
 
 pub mod bootsector;
+pub mod calendar;
 pub mod control;
 mod crc32;
 #[cfg(feature = "std")]

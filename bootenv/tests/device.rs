@@ -12,7 +12,7 @@ use bootenv::journal::{Event, Reset};
 use bootenv::medium::Access;
 use bootenv::{BootFlow as _, Booted, Error, How, Refusal, Slot, Trial};
 use proptest::prelude::*;
-use support::{grub_disk, pi_disk, write_sparse};
+use support::{SLOTS, grub_disk, pi_disk, write_sparse};
 
 /// Flags of a board's EEPROM that are fit, and the time of its build.
 const FIT: [(&str, u32); 2] = [("capabilities", 0x7f), ("build-timestamp", 1_760_000_000)];
@@ -219,6 +219,31 @@ fn tries_of_a_raspberry_pi_are_counted_in_the_journal() {
 }
 
 #[test]
+fn a_slot_of_a_raspberry_pi_is_hidden_from_its_staging_to_its_trial_and_after() {
+    let machine = Machine::pi(2, 0);
+    let starts_empty = |slot: Slot| {
+        let disk = fs::read(machine.0.path().join("dev/mmcblk0")).unwrap();
+        let at = usize::try_from(SLOTS[slot as usize]).unwrap() * 512;
+        disk[at..at + 512] == [0; 512]
+    };
+    let ended = Some(Trial { slot: Slot::B, left: 0 });
+    machine.device().stage(Slot::B).unwrap();
+    assert_eq!((machine.newest(), starts_empty(Slot::B)), (Some((Event::Staged, Slot::B, ended)), true));
+    machine.device().try_next(Slot::B, 1).unwrap();
+    assert!(!starts_empty(Slot::B));
+    for (partition, tryboot, event) in [(3, 1, Event::InTrial), (2, 0, Event::RolledBack)] {
+        machine.reset(partition, tryboot);
+        assert_eq!(machine.device().start(), Ok(Started { repaired: false, restart: false }));
+        assert_eq!(machine.newest(), Some((event, Slot::B, ended)));
+    }
+    assert!(starts_empty(Slot::B) && !starts_empty(Slot::A));
+    // The same image in a reader, without its journal.
+    let card = machine.0.path().join("dev/mmcblk0");
+    Device::image(&card, Access::Write).unwrap().stage(Slot::B).unwrap();
+    assert_eq!(machine.device().start(), Ok(Started { repaired: false, restart: false }));
+}
+
+#[test]
 fn a_board_that_cannot_do_it_is_not_armed() {
     let old = FirmwareError::Old { built: "2022-12-01".to_owned() };
     let unable = FirmwareError::Unable { what: "tryboot_a_b" };
@@ -241,6 +266,18 @@ fn a_board_that_cannot_do_it_is_not_armed() {
     let refused = machine.device().try_next(Slot::B, 1);
     assert!(matches!(&refused, Err(Error::Tryboot(why)) if why.contains("/dev/vcio")), "{refused:?}");
     assert_eq!(machine.newest(), None);
+}
+
+#[test]
+fn boards_that_may_lose_the_flag_are_doubted() {
+    let machine = Machine::pi(2, 0);
+    assert_eq!(machine.device().doubt(), None);
+    for (code, is_doubted) in
+        [(0x00c0_3112_u32, true), (0x00c0_3114, false), (0x00d0_4170, false), (0xe, false)]
+    {
+        machine.write("proc/device-tree/system/linux,revision", code.to_be_bytes());
+        assert_eq!(machine.device().doubt().is_some(), is_doubted, "{code:x}");
+    }
 }
 
 #[test]

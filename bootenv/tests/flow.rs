@@ -342,6 +342,16 @@ fn a_slot_that_somebody_hid_while_it_ran_is_not_committed_hidden() {
     assert_eq!(Rpi::open(&mut disk, &mut board, in_b).unwrap().default_slot(), Ok(Slot::B));
 }
 
+#[test]
+fn a_trial_that_the_control_partition_armed_is_not_taken_for_one_that_ended() {
+    let (mut disk, mut board) = (Disk::new(pi_disk().0), board(None));
+    let mut flow = Rpi::open(&mut disk, &mut board, Running::ELSEWHERE).unwrap();
+    flow.try_next(Slot::B, 1).unwrap();
+    assert_eq!(flow.repair(), Ok(false));
+    assert_eq!(flow.state().unwrap().next, Some(Slot::B));
+    assert!(disk.changed.is_empty());
+}
+
 /// A board whose journal cannot be written.
 struct Forgetful(Option<Trial>);
 

@@ -1,6 +1,8 @@
 //! The Raspberry Pi track on a disk: one sector on the control partition, the first sector of each
 //! slot, and a flag in the chip.
 
+use alloc::boxed::Box;
+
 use super::{BootFlow, State};
 use crate::bootsector::BootSector;
 use crate::control::ControlFile;
@@ -46,7 +48,7 @@ pub struct Rpi<M, C> {
     running: Running,
     autoboot: ControlFile,
     /// The slots as they were seen when the changes were planned, A first.
-    slots: [Result<BootSector, Error>; 2],
+    slots: Box<[Result<BootSector, Error>; 2]>,
 }
 
 impl<M: Medium, C: Chip> Rpi<M, C> {
@@ -56,7 +58,7 @@ impl<M: Medium, C: Chip> Rpi<M, C> {
     /// When it is not where and how it should be.
     pub fn open(mut medium: M, chip: C, running: Running) -> Result<Self, Error> {
         let autoboot = ControlFile::open(&mut medium, AUTOBOOT_PLACE)?;
-        let slots = Slot::ALL.map(|slot| BootSector::read(&mut medium, slot));
+        let slots = Box::new(Slot::ALL.map(|slot| BootSector::read(&mut medium, slot)));
         Ok(Rpi { medium, chip, running, autoboot, slots })
     }
 
@@ -97,7 +99,7 @@ impl<M: Medium, C: Chip> Rpi<M, C> {
         let bytes = self.autoboot.read(&mut self.medium)?;
         let (rows, understood) = (Rows::as_rom_reads(bytes), Autoboot::decode(bytes).ok());
         let (tryboot, trial) = (self.chip.tryboot()?, self.chip.trial()?);
-        self.slots = Slot::ALL.map(|slot| BootSector::read(&mut self.medium, slot));
+        *self.slots = Slot::ALL.map(|slot| BootSector::read(&mut self.medium, slot));
         // A slot that cannot be found or read is none that the ROM could boot.
         let fronts = self.slots.each_ref().map(|slot| slot.as_ref().map_or(Front::EMPTY, BootSector::front));
         Ok((Pi { rows, tryboot, trial, fronts }, understood))
