@@ -8,14 +8,16 @@ use std::fs;
 use std::path::Path;
 use std::process::Command;
 
+use bootenv::bootsector::BootSector;
 use bootenv::flow::Grub;
 use bootenv::grub::{GRUBENV_PLACE, GRUBENV_SPARE_PLACE, GrubState};
 use bootenv::locate::{Extent, LocateError, Place, locate};
+use bootenv::machine::rpi::Front;
 use bootenv::medium::{Access, FileMedium, Medium, Memory};
 use bootenv::rpi::{AUTOBOOT_PLACE, Autoboot};
 use bootenv::{BootFlow, How, Running, Slot};
 use proptest::prelude::*;
-use support::{Disk, Layout, grub_disk, pi_disk, seal_gpt, set_link};
+use support::{Disk, Layout, SLOTS, grub_disk, pi_disk, seal_gpt, set_link};
 
 fn find(bytes: Vec<u8>, place: &Place) -> Result<Extent, LocateError> {
     locate(&mut Memory::new(bytes), place)
@@ -250,15 +252,60 @@ fn autoboot_is_found_on_the_file_systems_of_other_tools() {
     }
 }
 
+#[test]
+fn a_slot_of_mkfs_vfat_is_none_to_mtools_while_it_is_hidden_and_the_same_as_before_when_it_is_shown() {
+    let dir = tempfile::tempdir().unwrap();
+    let [disk, fat] = ["disk.img", "fat.img"].map(|name| dir.path().join(name).to_str().unwrap().to_owned());
+    fs::File::create(&disk).unwrap().set_len(76 << 20).unwrap();
+    fs::File::create(&fat).unwrap().set_len(36 << 20).unwrap();
+    let table = "label: dos\nsize=1M, type=c\nsize=36M, type=c\nsize=36M, type=c\n";
+    tool("sh", &["-c", &format!("printf '{table}' | sfdisk -q {disk}")]);
+    tool("mkfs.vfat", &["-F", "32", "-s", "1", &fat]);
+    tool("mcopy", &["-i", &fat, "/etc/passwd", "::/start4.elf"]);
+    // It was mounted for writing, of which Linux makes a note in the boot sector alone.
+    tool("sh", &["-c", &format!("printf '\\001' | dd of={fat} bs=1 seek=65 conv=notrunc status=none")]);
+    tool(
+        "dd",
+        &[&format!("if={fat}"), &format!("of={disk}"), "bs=1M", "seek=38", "conv=notrunc", "status=none"],
+    );
+    let mut medium = FileMedium::open(Path::new(&disk), Access::Write).unwrap();
+    let lists = || {
+        let out = Command::new("mdir").args(["-b", "-i", &format!("{disk}@@38M")]).output().unwrap();
+        out.status.success() && String::from_utf8_lossy(&out.stdout).contains("start4.elf")
+    };
+    assert!(lists());
+    let shown = BootSector::read(&mut medium, Slot::B).unwrap();
+    assert_eq!(shown.front(), Front::SHOWN);
+    shown.hide(&mut medium).unwrap();
+    assert!(!lists());
+    let hidden = BootSector::read(&mut medium, Slot::B).unwrap();
+    assert_eq!(hidden.front(), Front::HIDDEN);
+    hidden.show(&mut medium).unwrap();
+    assert!(lists());
+    tool("dd", &[&format!("if={disk}"), &format!("of={fat}"), "bs=1M", "skip=38", "count=36", "status=none"]);
+    tool("fsck.vfat", &["-n", &fat]);
+}
+
+/// Where damage matters: tables, directories and chains, the first slot's boot sectors; and anywhere.
+fn places() -> impl Strategy<Value = usize> {
+    let slot = SLOTS[0] as usize * 512;
+    prop_oneof![
+        0..2048_usize,
+        20480..24576_usize,
+        slot..slot + 512,
+        slot + 3072..slot + 3584,
+        0..131_072_usize
+    ]
+}
+
 proptest! {
     #![proptest_config(ProptestConfig { cases: 2000, failure_persistence: None, ..ProptestConfig::default() })]
 
-    /// Tables, directories and chains are where damage matters, so that is where it goes.
     #[test]
     fn a_damaged_disk_never_panics_or_hangs_and_a_refused_one_is_not_written_to(
-        damage in prop::collection::vec((prop_oneof![0..2048_usize, 20480..24576_usize, 0..131_072_usize], any::<u8>()), 1..12),
+        damage in prop::collection::vec((places(), any::<u8>()), 1..12),
         sealed: bool,
-        length in prop_oneof![Just(131_072_usize), 0..131_072_usize],
+        length in prop_oneof![Just(usize::MAX), 0..131_072_usize],
     ) {
         for (mut bytes, gpt) in [(grub_disk().0, true), (pi_disk().0, false)] {
             for (at, byte) in &damage {
@@ -275,6 +322,11 @@ proptest! {
                 prop_assert!(done.is_ok() || disk.changed.is_empty());
             } else {
                 let _ = locate(&mut disk, &AUTOBOOT_PLACE);
+                for slot in Slot::ALL {
+                    if let Ok(sector) = BootSector::read(&mut disk, slot) && sector.hide(&mut disk).is_ok() {
+                        prop_assert_eq!(disk.changed.values().next(), Some(&[0; 512]));
+                    }
+                }
             }
         }
     }

@@ -41,7 +41,7 @@
 // What a call comes to. Numbers never change their meaning, and 10 and above are also the exit codes
 // of the command `bootenv`.
 //
-// With 1 to 25, 53 and 60 to 65 nothing was written; with 50 and 51 nothing to the file that the message
+// With 1 to 25, 45, 53 and 60 to 65 nothing was written; with 50 and 51 nothing to the file that the message
 // names, though its copy may have been.
 typedef enum bootenv_error {
   // done
@@ -116,6 +116,8 @@ typedef enum bootenv_error {
   BOOTENV_ERROR_FRAGMENTED = 43,
   // two control files share a sector
   BOOTENV_ERROR_SHARED = 44,
+  // the slot has no file system that could be booted
+  BOOTENV_ERROR_NO_FILE_SYSTEM = 45,
   // the control file was moved meanwhile
   BOOTENV_ERROR_MOVED = 50,
   // the control file was changed meanwhile

@@ -4,7 +4,7 @@
 /// What a call comes to. Numbers never change their meaning, and 10 and above are also the exit codes
 /// of the command `bootenv`.
 ///
-/// With 1 to 25, 53 and 60 to 65 nothing was written; with 50 and 51 nothing to the file that the message
+/// With 1 to 25, 45, 53 and 60 to 65 nothing was written; with 50 and 51 nothing to the file that the message
 /// names, though its copy may have been.
 #[repr(C)]
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -82,6 +82,8 @@ pub enum Code {
     Fragmented = 43,
     /// two control files share a sector
     Shared = 44,
+    /// the slot has no file system that could be booted
+    NoFileSystem = 45,
     /// the control file was moved meanwhile
     Moved = 50,
     /// the control file was changed meanwhile
