@@ -9,3 +9,4 @@ mod support;
 mod disk;
 mod journal;
 mod locate;
+mod rpi;
