@@ -268,9 +268,12 @@ fn the_slot_that_runs_can_be_chosen_and_not_condemned() {
     let bundle = rauc.bundle();
     rauc.started();
     rauc.refuses(&["status", "mark-bad"]);
-    assert!(rauc.update(&bundle, Way::ByHand));
-    rauc.does(&["status", "mark-active", "booted"]);
-    assert_eq!(rauc.status(), ["a", "system.0", "good", "bad"]);
+    for taken_back in [["status", "mark-active", "booted"], ["status", "mark-bad", "other"]] {
+        assert!(rauc.update(&bundle, Way::ByHand));
+        assert_eq!(rauc.status(), ["a", "system.1", "good", "good"]);
+        rauc.does(&taken_back);
+        assert_eq!(rauc.status(), ["a", "system.0", "good", "bad"]);
+    }
     assert!(rauc.update(&bundle, Way::ByHand));
     rauc.restart();
     rauc.does(&["status", "mark-active", "booted"]);
