@@ -7,6 +7,7 @@ mod support;
 
 use std::collections::HashMap;
 
+use bootenv::bootsector::BootSector;
 use bootenv::flow::{Chip, Grub, Rpi};
 use bootenv::grub::GrubState;
 use bootenv::grubenv::GrubEnv;
@@ -397,7 +398,7 @@ type Spoil = fn(&mut [u8; 512]);
 const SPOILED: [(&str, Spoil); 7] = [
     ("it is empty", |boot| boot.fill(0)),
     ("it has no signature", |boot| boot[511] = 0),
-    ("it is larger than the partition", |boot| boot[34] = 2),
+    ("it is larger than the partition", |boot| boot[32] += 1),
     ("it says that another sector repeats it", |boot| boot[50] = 7),
     ("it does not reserve what it repeats", |boot| boot[14] = 6),
     ("it is a FAT16", |boot| (boot[13], boot[17]) = (8, 16)),
@@ -478,6 +479,29 @@ fn a_boot_sector_that_another_program_writes_is_not_written_over() {
         seen.contains_key(&Err(51)) && seen.contains_key(&Err(52)) && seen.contains_key(&Ok(())),
         "{seen:?}"
     );
+}
+
+#[test]
+fn a_boot_sector_is_written_where_and_over_what_it_was_read() {
+    let disk = Disk::new(pi_disk().0);
+    for (at, byte, name) in [(446 + 2 * 16 + 12, 0x27, "moved"), (SLOTS[1] as usize * 512 + 3, 7, "changed")]
+    {
+        let mut disk = disk.clone();
+        let sector = BootSector::read(&mut disk, Slot::B).unwrap();
+        let mut theirs = disk.get((at / 512) as u64, 512);
+        theirs[at % 512] = byte;
+        disk.put((at / 512) as u64, &theirs);
+        let before = disk.clone();
+        for refused in [sector.hide(&mut disk), sector.show(&mut disk)] {
+            let is_right = match &refused {
+                Err(Error::Moved(what)) => name == "moved" && what.contains("slot b"),
+                Err(Error::Changed(what)) => name == "changed" && what.contains("slot b"),
+                _ => false,
+            };
+            assert!(is_right, "{name}: {refused:?}");
+        }
+        assert_eq!(disk, before);
+    }
 }
 
 /// Numbers are for C and for exit codes, so none may change its meaning or have two.
