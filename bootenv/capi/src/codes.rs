@@ -8,7 +8,6 @@
 /// names, though its copy may have been.
 #[repr(C)]
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-#[allow(dead_code, reason = "numbers from 10 on come from the crate")]
 pub enum Code {
     /// done
     None = 0,
