@@ -81,7 +81,8 @@ impl Rauc {
             "--nopidfile",
             "--print-address",
         ]);
-        let mut bus = Daemon(start(bus.stdout(Stdio::piped())));
+        let log = fs::File::create(dir.path().join("bus.log")).unwrap();
+        let mut bus = Daemon(start(bus.stdout(Stdio::piped()).stderr(log)));
         let mut address = String::new();
         BufReader::new(bus.0.stdout.take().unwrap()).read_line(&mut address).unwrap();
         Rauc { dir, machine, address: address.trim().to_owned(), service: None, _bus: bus }
