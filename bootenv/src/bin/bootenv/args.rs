@@ -6,7 +6,7 @@ use bootenv::Slot;
 use lexopt::prelude::*;
 
 /// Tries of a trial when none are named.
-const TRIES: u8 = 3;
+pub(super) const TRIES: u8 = 3;
 
 pub(super) const HELP: &str = "\
 The A/B boot state of a machine with two system slots.

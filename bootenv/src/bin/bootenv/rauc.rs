@@ -14,10 +14,7 @@ use bootenv::device::Device;
 use bootenv::medium::Access;
 use bootenv::{BootFlow as _, Error, Refusal, Slot};
 
-use super::args::Rauc;
-
-/// Tries of a slot that RAUC has installed.
-const TRIES: u8 = 3;
+use super::args::{Rauc, TRIES};
 
 /// Does what RAUC asks for.
 pub(super) fn answer(
