@@ -3,8 +3,10 @@
 #![allow(dead_code, unreachable_pub, unused_imports, reason = "every test takes what it needs")]
 
 mod disk;
+mod machine;
 
 pub use disk::{Layout, SLOTS, grub_disk, pi_disk, seal_gpt, set_link, slot_boot_sector, write_sparse};
+pub use machine::GenericMachine;
 
 use std::cell::Cell;
 use std::collections::BTreeMap;
