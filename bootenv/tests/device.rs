@@ -199,6 +199,7 @@ fn a_trial_that_ended_is_noted_by_the_next_start_of_the_committed_slot() {
 fn tries_of_a_raspberry_pi_are_counted_in_the_journal() {
     let machine = Machine::pi(2, 0);
     machine.device().try_next(Slot::B, 2).unwrap();
+    assert!(machine.device().needs_argument());
     let left = |left| Some(Trial { slot: Slot::B, left });
     assert_eq!(machine.newest(), Some((Event::Armed, Slot::B, left(1))));
     assert_eq!(machine.device().state().unwrap().next, Some(Slot::B));

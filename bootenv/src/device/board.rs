@@ -58,6 +58,11 @@ impl Board {
         &mut self.log
     }
 
+    pub(super) fn needs_argument(&self) -> bool {
+        let system = self.system.as_ref();
+        system.is_some_and(|system| system.path(ARMED).exists() && matches!(way(system), Ok(Way::Argument)))
+    }
+
     pub(super) fn doubt(&self) -> Option<&'static str> {
         self.system.as_ref().and_then(firmware::doubt)
     }

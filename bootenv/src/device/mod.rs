@@ -164,6 +164,14 @@ impl Device {
         }
     }
 
+    /// Whether what is armed is lost unless the restart takes an argument along, as [`restart`] does.
+    pub fn needs_argument(&self) -> bool {
+        match &self.flow {
+            Flow::Grub { .. } => false,
+            Flow::Rpi(flow) => flow.chip().needs_argument(),
+        }
+    }
+
     /// What speaks against trials on this board without forbidding them.
     pub fn doubt(&self) -> Option<&'static str> {
         match &self.flow {

@@ -83,6 +83,10 @@ fn run(args: &Args) -> Result<String, Error> {
             let mut device = open(args, Access::Write)?;
             let slot = slot(&mut device, target)?;
             device.try_next(slot, tries)?;
+            if device.needs_argument() {
+                answer = "restart with `bootenv restart`: this kernel takes the trial as its argument\n"
+                    .to_owned();
+            }
         }
         Command::Commit => open(args, Access::Write)?.commit()?,
         Command::Rollback => open(args, Access::Write)?.rollback()?,
