@@ -7,11 +7,14 @@
 
 mod built;
 mod fallback;
+mod grub;
 mod modules;
 mod pi;
 mod rootfs;
 mod start;
 mod vcio;
+#[path = "../../bootenv/tests/support/vectors.rs"]
+mod vectors;
 
 use std::fs;
 use std::path::{Path, PathBuf};
