@@ -18,18 +18,19 @@ use super::vectors::{self, how_text};
 use super::{Image, Project, log_file};
 
 /// The kernel says how it was started as soon as it runs, and the start is over.
-const CONFIG: &str = "[kernel]\ncmdline = \"earlycon\"\n";
-const HANDED_OVER: &str = "Kernel command line: ";
+pub(super) const CONFIG: &str = "[kernel]\ncmdline = \"earlycon\"\n";
+pub(super) const HANDED_OVER: &str = "Kernel command line: ";
 /// The long wait is announced, and seldom sat out.
 const LONG_WAIT: &str = "grub: starting again in 30 s";
 
-type Block = Vec<u8>;
+pub(super) type Block = Vec<u8>;
 
 /// What lies on the disk, and what GRUB meets.
-struct Case {
-    name: String,
-    blocks: [Block; 2],
-    loads: [bool; 2],
+pub(super) struct Case {
+    pub(super) name: String,
+    pub(super) blocks: [Block; 2],
+    /// Which slots can be loaded.
+    pub(super) loads: [bool; 2],
 }
 
 /// What one start does, as far as it can be seen from outside.
@@ -74,8 +75,12 @@ impl Case {
                 Step::Reset(seconds) => said.push(format!("grub: starting again in {seconds} s")),
             }
         }
-        Course { said, left: blocks.map(|block| block.escape_ascii().to_string()) }
+        Course { said, left: blocks.map(text) }
     }
+}
+
+fn text(block: Block) -> String {
+    block.escape_ascii().to_string()
 }
 
 /// The lines of the console that tell the course of a start.
@@ -94,8 +99,8 @@ fn said(console: &[u8]) -> Vec<String> {
 }
 
 /// An image whose blocks are changed between starts.
-struct Bench {
-    image: Image,
+pub(super) struct Bench {
+    pub(super) image: Image,
     disk: File,
     /// Offsets of the blocks, in bytes.
     places: [u64; 2],
@@ -104,7 +109,7 @@ struct Bench {
 impl Bench {
     /// A copy of the image in which only these slots can be loaded: one lacks its kernel, the other
     /// its initramfs.
-    fn new(whole: &Image, loads: [bool; 2]) -> Self {
+    pub(super) fn new(whole: &Image, loads: [bool; 2]) -> Self {
         let image = whole.copy(&format!("{}{}.img", u8::from(loads[0]), u8::from(loads[1])));
         for ((partition, file), loads) in [(2, "Image"), (3, "initramfs.img")].into_iter().zip(loads) {
             if !loads {
@@ -116,23 +121,30 @@ impl Bench {
         Bench { image, disk, places }
     }
 
-    fn put(&self, blocks: &[Block; 2]) {
+    /// Writes both blocks.
+    pub(super) fn put(&self, blocks: &[Block; 2]) {
         for (place, block) in self.places.iter().zip(blocks) {
             self.disk.write_all_at(block, *place).unwrap();
         }
     }
 
-    fn left(&self) -> [String; 2] {
+    /// Both blocks as they are now.
+    pub(super) fn blocks(&self) -> [Block; 2] {
         self.places.map(|place| {
-            let mut block = [0; SIZE];
+            let mut block = vec![0; SIZE];
             self.disk.read_exact_at(&mut block, place).unwrap();
-            block.escape_ascii().to_string()
+            block
         })
     }
 
-    /// One start, until a kernel runs, the machine resets, or the long wait begins.
-    fn start(&self, case: &Case) -> Course {
+    /// One start from these blocks does what it should.
+    pub(super) fn judge(&self, case: &Case) {
         self.put(&case.blocks);
+        assert_eq!(self.start(&case.name), case.expected(), "{}", case.name);
+    }
+
+    /// One start, until a kernel runs, the machine resets, or the long wait begins.
+    fn start(&self, name: &str) -> Course {
         let mut console = Vec::new();
         let boot = Boot {
             persist: true,
@@ -143,12 +155,8 @@ impl Bench {
             ..Boot::new(&self.image.path)
         };
         let report = run(&boot, &mut |bytes| console.extend_from_slice(bytes)).unwrap();
-        assert!(
-            matches!(report.ended, Ended::Until { .. } | Ended::Reset { .. }),
-            "{}: {report:?}",
-            case.name
-        );
-        Course { said: said(&console), left: self.left() }
+        assert!(matches!(report.ended, Ended::Until { .. } | Ended::Reset { .. }), "{name}: {report:?}");
+        Course { said: said(&console), left: self.blocks().map(text) }
     }
 }
 
@@ -223,7 +231,7 @@ fn judge(whole: &Image, loads: [bool; 2], cases: &[&Case]) {
     let blank = [vec![0; SIZE], vec![0; SIZE]];
     let before = bytes(&blank);
     for case in cases {
-        assert_eq!(bench.start(case), case.expected(), "{}", case.name);
+        bench.judge(case);
     }
     assert!(bytes(&blank) == before, "something else than the blocks has changed");
 }

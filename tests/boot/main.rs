@@ -8,8 +8,10 @@
 mod built;
 mod fallback;
 mod grub;
+mod guest;
 mod modules;
 mod pi;
+mod power;
 mod rootfs;
 mod start;
 mod vcio;
