@@ -35,6 +35,14 @@ pub enum Error {
     /// The journal cannot be read or written.
     #[error("the journal: {0}")]
     Journal(alloc::string::String),
+    /// The running machine is none of ours, or an image is not. Nothing was written.
+    #[cfg(feature = "std")]
+    #[error(transparent)]
+    Platform(#[from] crate::device::PlatformError),
+    /// The firmware of the board is not fit for a trial. Nothing was written.
+    #[cfg(feature = "std")]
+    #[error(transparent)]
+    Firmware(#[from] crate::device::FirmwareError),
 }
 
 impl Error {
@@ -60,7 +68,31 @@ impl Error {
             Error::Block(_) => 53,
             Error::Tryboot(_) => 54,
             Error::Journal(_) => 55,
+            #[cfg(feature = "std")]
+            Error::Platform(error) => platform(error),
+            #[cfg(feature = "std")]
+            Error::Firmware(error) => firmware(error),
         }
+    }
+}
+
+#[cfg(feature = "std")]
+fn platform(error: &crate::device::PlatformError) -> u8 {
+    use crate::device::PlatformError;
+    match error {
+        PlatformError::Unknown => 60,
+        PlatformError::NoDisk => 61,
+        PlatformError::NoTrack { .. } => 62,
+    }
+}
+
+#[cfg(feature = "std")]
+fn firmware(error: &crate::device::FirmwareError) -> u8 {
+    use crate::device::FirmwareError;
+    match error {
+        FirmwareError::Silent => 63,
+        FirmwareError::Old { .. } => 64,
+        FirmwareError::Unable { .. } => 65,
     }
 }
 

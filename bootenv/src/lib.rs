@@ -2,6 +2,8 @@
 //! hold, and how they are changed so that a power cut never leaves a machine without a system.
 //!
 //! ```text
+//!   device    the running machine, or an image, with its journal (`std`)
+//!    |
 //!   flow      what an agent asks for: try, commit, roll back, repair
 //!    | plan, checked                | one sector at a time, read back
 //!   machine   pure transitions     control   a control file in place
@@ -21,6 +23,8 @@ extern crate alloc;
 
 pub mod control;
 mod crc32;
+#[cfg(feature = "std")]
+pub mod device;
 pub mod envblk;
 pub mod error;
 pub mod flow;

@@ -22,6 +22,7 @@ use core::fmt::Write as _;
 
 use crate::Slot;
 use crate::locate::{Place, Table};
+use crate::medium::{Medium, Sector};
 
 /// The file on the control partition that names the slots.
 pub const AUTOBOOT: &str = "autoboot.txt";
@@ -51,6 +52,8 @@ pub const DATA_PARTITION: u32 = 4;
 
 /// Type of FAT partitions in an MBR, as the vendor's images have it.
 const FAT: u8 = 0x0c;
+/// Type of Linux' partitions.
+const LINUX: u8 = 0x83;
 
 /// Where [`AUTOBOOT`] lies.
 pub const AUTOBOOT_PLACE: Place = Place {
@@ -71,6 +74,14 @@ pub const fn partition(slot: Slot) -> u32 {
 /// The slot whose partition has this number.
 pub fn slot_of(partition_number: u32) -> Option<Slot> {
     Slot::ALL.into_iter().find(|slot| partition(*slot) == partition_number)
+}
+
+/// Whether a disk has the table of an image of this track: three FATs and Linux, in an MBR.
+pub fn has_table(medium: &mut impl Medium) -> bool {
+    let kinds = |sector: Sector| [450, 466, 482, 498].map(|at| sector[at]);
+    medium
+        .read(0)
+        .is_ok_and(|sector| sector[510..] == [0x55, 0xaa] && kinds(sector) == [FAT, FAT, FAT, LINUX])
 }
 
 /// The state that survives a reset: what `autoboot.txt` says.

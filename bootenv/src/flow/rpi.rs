@@ -53,6 +53,16 @@ impl<M: Medium, C: Chip> Rpi<M, C> {
         Ok(Rpi { medium, chip, running, autoboot })
     }
 
+    /// What lies outside the disk.
+    pub fn chip(&self) -> &C {
+        &self.chip
+    }
+
+    /// The same, to be changed.
+    pub fn chip_mut(&mut self) -> &mut C {
+        &mut self.chip
+    }
+
     /// Arms the next try of a trial, when one is left and the committed slot runs; says whether. Whoever
     /// asks resets the machine then. To be called after [`BootFlow::repair`].
     ///

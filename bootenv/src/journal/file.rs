@@ -41,6 +41,14 @@ impl JournalFile {
         Ok(JournalFile { file })
     }
 
+    /// Opens a journal that is only read, while others write it.
+    ///
+    /// # Errors
+    /// [`Error::Journal`] when there is none, or it cannot be opened.
+    pub fn look(path: &Path) -> Result<Self, Error> {
+        Ok(JournalFile { file: File::open(path).map_err(error)? })
+    }
+
     /// What it holds.
     ///
     /// # Errors

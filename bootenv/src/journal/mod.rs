@@ -102,6 +102,8 @@ pub enum RecordError {
 pub struct Journal {
     /// The newest record, if there is one.
     pub newest: Option<Record>,
+    /// Both, the older first.
+    pub records: [Option<Record>; 2],
     /// What is wrong with each sector.
     pub problems: [Option<RecordError>; 2],
 }
@@ -123,6 +125,20 @@ const RESETS: [(Reset, &str); 5] = [
     (Reset::Unknown, "unknown"),
 ];
 
+impl Event {
+    /// Its name in the journal.
+    pub fn word(self) -> &'static str {
+        word(&EVENTS, self)
+    }
+}
+
+impl Reset {
+    /// Its name in the journal.
+    pub fn word(self) -> &'static str {
+        word(&RESETS, self)
+    }
+}
+
 impl Journal {
     /// Reads a journal; what is missing at its end counts as empty.
     pub fn decode(bytes: &[u8]) -> Self {
@@ -130,8 +146,10 @@ impl Journal {
             let sector = bytes.get(index * SECTOR..(index + 1) * SECTOR);
             Record::decode(sector.unwrap_or_default())
         });
-        let newest = records.iter().flatten().max_by_key(|record| record.number).copied();
-        Journal { newest, problems: records.map(Result::err) }
+        let problems = records.map(Result::err);
+        let mut records = records.map(Result::ok);
+        records.sort_by_key(|record| record.map(|record| record.number));
+        Journal { newest: records[1], records, problems }
     }
 
     /// The number of the next record, and where it is written: never over the newest.
@@ -148,11 +166,11 @@ impl Record {
         let text = format!(
             "{TITLE}\nnumber {}\nevent {}\nslot {}\ncommitted {}\ntrial {trial}\ntime {}\nreset {}\nasked {}\n",
             self.number,
-            word(&EVENTS, self.event),
+            self.event.word(),
             self.slot,
             self.committed,
             self.time,
-            word(&RESETS, self.reset),
+            self.reset.word(),
             asked(self.asked),
         );
         let mut sector = [b'\n'; SECTOR];

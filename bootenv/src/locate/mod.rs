@@ -17,7 +17,7 @@ mod dir;
 mod fat;
 mod table;
 
-pub use table::Table;
+pub use table::{Table, partuuid};
 
 /// Which file is meant. Nothing of it comes from the disk.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -4,7 +4,7 @@
 //!   MBR   446   4 entries of 16: type at 4, first sector at 8, sectors at 12    510 "55 aa"
 //!   GPT   sector 1: "EFI PART", size at 12, CRC at 16, own sector at 24, usable at 40 and 48,
 //!                   entries' sector at 72, count at 80, size at 84, CRC at 88
-//!         entry:    type at 0, first sector at 32, last sector at 40
+//!         entry:    type at 0, own GUID at 16, first sector at 32, last sector at 40
 //! ```
 //!
 //! UEFI specification 2.10, chapter 5. The MBR of a GPT has a partition of type `ee`.
@@ -34,6 +34,8 @@ const LARGEST_ENTRIES: u64 = 64 << 10;
 struct Row<Type> {
     number: u32,
     kind: Type,
+    /// A GPT's name for it, as it stands on the disk; zeroes in an MBR.
+    guid: [u8; 16],
     first: u64,
     sectors: u64,
 }
@@ -51,6 +53,35 @@ pub(super) fn find(medium: &mut impl Medium, table: Table, number: u32) -> Resul
         Table::Gpt(kind) if protects => pick(gpt(medium)?, kind, number, medium.sectors()),
         _ => Err(LocateError::OtherTable),
     }
+}
+
+/// The number of the partition with a `PARTUUID`: a GUID, or an MBR's signature and number as in
+/// `1a2b3c4d-02`, in hexadecimal digits of either case. Nothing when the disk has none, or no sound table.
+pub fn partuuid(medium: &mut impl Medium, id: &str) -> Option<u32> {
+    let sector = medium.read(0).ok().filter(|sector| sector[510..] == [0x55, 0xaa])?;
+    if let Some(wanted) = guid(id) {
+        return gpt(medium).ok()?.into_iter().find(|row| row.guid == wanted).map(|row| row.number);
+    }
+    let (signature, number) = id.split_once('-')?;
+    let number = u32::from_str_radix(number, 16).ok()?;
+    let same = signature.len() == 8 && u32::from_str_radix(signature, 16).ok()? == u32_at(&sector, 440);
+    let mut rows = mbr(&sector).into_iter();
+    rows.find(|row| same && row.kind != PROTECTIVE && row.number == number).map(|row| row.number)
+}
+
+/// A GUID as it stands on the disk: its first three groups in reverse order (UEFI specification 2.10,
+/// appendix A).
+fn guid(text: &str) -> Option<[u8; 16]> {
+    let groups: Vec<&str> = text.split('-').collect();
+    let lengths: Vec<usize> = groups.iter().map(|group| group.len()).collect();
+    if lengths != [8, 4, 4, 4, 12] {
+        return None;
+    }
+    let mut bytes = u128::from_str_radix(&groups.concat(), 16).ok()?.to_be_bytes();
+    bytes[..4].reverse();
+    bytes[4..6].reverse();
+    bytes[6..8].reverse();
+    Some(bytes)
 }
 
 fn pick<Type: PartialEq>(
@@ -75,6 +106,7 @@ fn mbr(sector: &Sector) -> Vec<Row<u8>> {
     let rows = (1..).zip(sector[446..510].chunks_exact(16)).map(|(number, entry)| Row {
         number,
         kind: entry[4],
+        guid: [0; 16],
         first: u32_at(entry, 8).into(),
         sectors: u32_at(entry, 12).into(),
     });
@@ -113,7 +145,9 @@ fn gpt(medium: &mut impl Medium) -> Result<Vec<Row<[u8; 16]>>, LocateError> {
         if first < usable || last > last_usable || first > last {
             return Err(LocateError::PartitionBounds(number));
         }
-        rows.push(Row { number, kind, first, sectors: last - first + 1 });
+        let mut guid = [0; 16];
+        guid.copy_from_slice(&entry[16..32]);
+        rows.push(Row { number, kind, guid, first, sectors: last - first + 1 });
     }
     Ok(rows)
 }

@@ -31,6 +31,8 @@ const ALIGNMENT: usize = 4096;
 /// What a medium is opened for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Access {
+    /// Nothing can be written, and nobody is waited for: for tables, which do not change.
+    Look,
     /// Nothing can be written.
     Read,
     /// Sectors can be changed.
@@ -57,7 +59,8 @@ pub struct FileMedium {
 }
 
 impl FileMedium {
-    /// Opens an image or a whole disk, and locks it: alone for writing, with other readers else.
+    /// Opens an image or a whole disk, and locks it: alone for writing, with other readers else, and not
+    /// at all to look.
     ///
     /// # Errors
     /// When it cannot be opened or is something else, has sectors of another size, or stays locked.
@@ -113,7 +116,7 @@ impl Medium for FileMedium {
 
     fn write(&mut self, sector: u64, bytes: &Sector) -> Result<(), MediumError> {
         let offset = self.offset(sector)?;
-        if self.access == Access::Read {
+        if self.access != Access::Write {
             return Err(MediumError::ReadOnly);
         }
         let buffer = aligned(&mut self.buffer);
@@ -135,7 +138,7 @@ fn is(code: i32, errno: Errno) -> bool {
 
 fn open(path: &Path, access: Access, way: OFlags) -> io::Result<File> {
     let mode = match access {
-        Access::Read => OFlags::RDONLY,
+        Access::Look | Access::Read => OFlags::RDONLY,
         Access::Write => OFlags::RDWR | OFlags::DSYNC,
     };
     // A pipe or a terminal must not hold the caller up before it is refused.
@@ -178,6 +181,7 @@ fn measure(file: &File, name: &str) -> Result<u64, MediumError> {
 
 fn lock(file: &File, access: Access, name: &str) -> Result<(), MediumError> {
     let operation = match access {
+        Access::Look => return Ok(()),
         Access::Read => FlockOperation::NonBlockingLockShared,
         Access::Write => FlockOperation::NonBlockingLockExclusive,
     };

@@ -62,11 +62,13 @@ fn mbr(disk: &mut [u8], rows: &[(u8, usize, usize)]) {
     disk[510..512].copy_from_slice(&[0x55, 0xaa]);
 }
 
-/// The bytes that both checksums of a GPT are made of are sealed by [`seal_gpt`].
+/// Every partition's own GUID consists of its number. The bytes that both checksums of a GPT are made of are sealed by [`seal_gpt`].
 fn gpt(disk: &mut [u8], rows: &[([u8; 16], usize, usize)]) {
     mbr(disk, &[(0xee, 1, SECTORS - 1)]);
-    for (entry, (kind, first, sectors)) in disk[2 * SECTOR..].chunks_exact_mut(128).zip(rows) {
+    let entries = disk[2 * SECTOR..].chunks_exact_mut(128).zip(1_u8..);
+    for ((entry, number), (kind, first, sectors)) in entries.zip(rows) {
         entry[..16].copy_from_slice(kind);
+        entry[16..32].fill(number);
         entry[32..40].copy_from_slice(&(*first as u64).to_le_bytes());
         entry[40..48].copy_from_slice(&((*first + *sectors - 1) as u64).to_le_bytes());
     }

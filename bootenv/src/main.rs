@@ -1,3 +1,0 @@
-//! `bootenv`: the A/B boot state, from the command line.
-
-fn main() {}
