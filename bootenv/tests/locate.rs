@@ -6,7 +6,6 @@ mod support;
 
 use std::fs;
 use std::path::Path;
-use std::process::Command;
 
 use bootenv::flow::Grub;
 use bootenv::grub::{GRUBENV_PLACE, GRUBENV_SPARE_PLACE, GrubState};
@@ -14,8 +13,7 @@ use bootenv::locate::{Extent, LocateError, Place, locate};
 use bootenv::medium::{Access, FileMedium, Medium, Memory};
 use bootenv::rpi::{AUTOBOOT_PLACE, Autoboot};
 use bootenv::{BootFlow, How, Running, Slot};
-use proptest::prelude::*;
-use support::{Disk, Layout, grub_disk, pi_disk, seal_gpt, set_link};
+use support::{Disk, Layout, foreign, grub_disk, pi_disk, seal_gpt, set_link, tool};
 
 fn find(bytes: Vec<u8>, place: &Place) -> Result<Extent, LocateError> {
     locate(&mut Memory::new(bytes), place)
@@ -163,54 +161,6 @@ fn two_names_of_one_sector_are_refused() {
     assert_eq!(error, LocateError::Shared.into());
 }
 
-fn tool(program: &str, arguments: &[&str]) {
-    let path = "/usr/sbin:/usr/bin:/sbin:/bin";
-    let output =
-        Command::new(program).args(arguments).env("PATH", path).env("MTOOLS_SKIP_CHECK", "1").output();
-    let output =
-        output.unwrap_or_else(|error| panic!("`{program}` does not start ({error}); run .ci/setup --tests"));
-    assert!(output.status.success(), "{program} {arguments:?}: {}", String::from_utf8_lossy(&output.stderr));
-}
-
-/// A disk made by sfdisk, mkfs.vfat and mtools, with a FAT of `width` bits.
-fn foreign(dir: &Path, gpt: bool, width: &str, mebibytes: u64, cluster: &str) -> String {
-    let path = dir.join("disk.img");
-    let fat = dir.join("fat.img");
-    fs::File::create(&path).unwrap().set_len((mebibytes + 4) << 20).unwrap();
-    fs::File::create(&fat).unwrap().set_len(mebibytes << 20).unwrap();
-    let [disk, fat] = [&path, &fat].map(|path| path.to_str().unwrap());
-    let (label, kind) = if gpt { ("gpt", "U") } else { ("dos", "c") };
-    let script = format!("label: {label}\nstart=2048, size={}, type={kind}\n", mebibytes << 11);
-    let table = dir.join("table");
-    fs::write(&table, script).unwrap();
-    tool("sh", &["-c", &format!("sfdisk -q {disk} < {}", table.display())]);
-    tool("mkfs.vfat", &["-F", width, "-s", cluster, fat]);
-    let block = dir.join("block");
-    let files: &[&str] = if gpt {
-        fs::write(&block, GrubState::initial().encode()).unwrap();
-        tool("mmd", &["-i", fat, "::/EFI", "::/EFI/factory"]);
-        &["EFI/factory/grub.cfg.with.a.long.name", "EFI/factory/grubenv", "EFI/factory/grubenv.spare"]
-    } else {
-        fs::write(&block, Autoboot::initial().encode()).unwrap();
-        &["config.txt", "autoboot.txt"]
-    };
-    for file in files {
-        tool("mcopy", &["-i", fat, block.to_str().unwrap(), &format!("::/{file}")]);
-    }
-    tool(
-        "dd",
-        &[
-            &format!("if={fat}"),
-            &format!("of={disk}"),
-            "bs=1M",
-            "seek=1",
-            "conv=notrunc,sparse",
-            "status=none",
-        ],
-    );
-    disk.to_owned()
-}
-
 #[test]
 fn files_are_found_on_the_file_systems_of_other_tools_and_changed_by_one_sector() {
     for (width, mebibytes, cluster) in
@@ -247,35 +197,5 @@ fn autoboot_is_found_on_the_file_systems_of_other_tools() {
         let mut medium = FileMedium::open(Path::new(&path), Access::Read).unwrap();
         let extent = locate(&mut medium, &AUTOBOOT_PLACE).unwrap();
         assert_eq!(medium.read(extent.first).unwrap(), Autoboot::initial().encode(), "FAT{width}");
-    }
-}
-
-proptest! {
-    #![proptest_config(ProptestConfig { cases: 2000, failure_persistence: None, ..ProptestConfig::default() })]
-
-    /// Tables, directories and chains are where damage matters, so that is where it goes.
-    #[test]
-    fn a_damaged_disk_never_panics_or_hangs_and_a_refused_one_is_not_written_to(
-        damage in prop::collection::vec((prop_oneof![0..2048_usize, 20480..24576_usize, 0..131_072_usize], any::<u8>()), 1..12),
-        sealed: bool,
-        length in prop_oneof![Just(131_072_usize), 0..131_072_usize],
-    ) {
-        for (mut bytes, gpt) in [(grub_disk().0, true), (pi_disk().0, false)] {
-            for (at, byte) in &damage {
-                bytes[*at] = *byte;
-            }
-            if sealed && gpt {
-                seal_gpt(&mut bytes);
-            }
-            bytes.truncate(length);
-            let mut disk = Disk::new(bytes);
-            let running = Running::in_slot(Slot::A, How::Committed);
-            if gpt {
-                let done = Grub::open(&mut disk, running).and_then(|mut flow| flow.try_next(Slot::B, 1));
-                prop_assert!(done.is_ok() || disk.changed.is_empty());
-            } else {
-                let _ = locate(&mut disk, &AUTOBOOT_PLACE);
-            }
-        }
     }
 }

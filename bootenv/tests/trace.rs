@@ -9,10 +9,10 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use bootenv::flow::{Chip, Grub, Rpi};
+use bootenv::flow::{Grub, Rpi};
 use bootenv::medium::{Access, FileMedium, SECTOR};
-use bootenv::{BootFlow, Error, How, Running, Slot, Trial};
-use support::{grub_disk, pi_disk};
+use bootenv::{BootFlow, How, Running, Slot};
+use support::{Board, grub_disk, pi_disk};
 
 /// Whatever could change a file, by its name or by its descriptor; and what makes writes last. Some
 /// architectures lack some of them.
@@ -188,27 +188,6 @@ fn a_commit_writes_each_copy_once() {
     let (calls, changed) = Traced::new(&bytes).commit();
     flip(&calls, &layout.files);
     assert_eq!(changed, sectors(&layout.files));
-}
-
-/// A board without memory: its flag is clear, and no try is left.
-struct Board;
-
-impl Chip for Board {
-    fn tryboot(&mut self) -> Result<bool, Error> {
-        Ok(false)
-    }
-
-    fn set_tryboot(&mut self, _: bool) -> Result<(), Error> {
-        Ok(())
-    }
-
-    fn trial(&mut self) -> Result<Option<Trial>, Error> {
-        Ok(None)
-    }
-
-    fn set_trial(&mut self, _: Option<Trial>) -> Result<(), Error> {
-        Ok(())
-    }
 }
 
 #[test]

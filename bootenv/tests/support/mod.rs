@@ -3,13 +3,17 @@
 #![allow(dead_code, unreachable_pub, unused_imports, reason = "every test takes what it needs")]
 
 mod disk;
+mod foreign;
 
-pub use disk::{Layout, grub_disk, pi_disk, seal_gpt, set_link};
+pub use disk::{Layout, crc32, grub_disk, pi_disk, seal_gpt, set_link};
+pub use foreign::{foreign, tool};
 
 use std::collections::BTreeMap;
 use std::rc::Rc;
 
+use bootenv::flow::Chip;
 use bootenv::medium::{Medium, MediumError, SECTOR, Sector};
+use bootenv::{Error, Trial};
 
 /// A disk that shares what was not changed, so that thousands of them are cheap.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -190,4 +194,26 @@ fn tears(old: &Sector, new: &Sector, at: usize) -> [(&'static str, Sector); 5] {
         ("new, then ones", join(new, &ones)),
         ("ones, then new", join(&ones, new)),
     ]
+}
+
+/// A board without memory: its flag is clear, and no try is left.
+#[derive(Debug)]
+pub struct Board;
+
+impl Chip for Board {
+    fn tryboot(&mut self) -> Result<bool, Error> {
+        Ok(false)
+    }
+
+    fn set_tryboot(&mut self, _: bool) -> Result<(), Error> {
+        Ok(())
+    }
+
+    fn trial(&mut self) -> Result<Option<Trial>, Error> {
+        Ok(None)
+    }
+
+    fn set_trial(&mut self, _: Option<Trial>) -> Result<(), Error> {
+        Ok(())
+    }
 }
