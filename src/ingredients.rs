@@ -22,6 +22,7 @@ use crate::plan::{Build, Plan, Rootfs, part};
 use crate::progress;
 use crate::source::Origin;
 use crate::store::{Derived, Output, Store, StoreError, StoredFile};
+use crate::substrate::contents::Programs;
 use crate::substrate::elf::Allow;
 use crate::substrate::modules::{self, Wanted};
 use crate::substrate::rootfs::dir::{self, DirError, Owner};
@@ -155,7 +156,7 @@ impl Kitchen<'_> {
 
     /// The initramfs: packed once for the same inputs, and kept in the store.
     fn initramfs(&self, busybox: &Member) -> Result<Member, IngredientsError> {
-        let inputs = [part::KERNEL, part::BUSYBOX, part::PAYLOAD].map(|name| {
+        let inputs = [part::KERNEL, part::BUSYBOX, part::BOOTENV, part::PAYLOAD].map(|name| {
             let digests = self.parts.get(name).iter().map(|part| part.pin.sha256.to_string());
             format!("{name} {}", digests.collect::<Vec<_>>().join(" "))
         });
@@ -184,8 +185,13 @@ impl Kitchen<'_> {
         self.addons.sources.iter().for_each(|source| sources.graft(&TreePath::root(), &source.tree()));
         let payload = self.parts.one(part::PAYLOAD);
         let payload = payload.map(|part| dir::read(&part.path, Owner::Root)).transpose()?;
+        let bootenv = self.one(part::BOOTENV)?;
+        let program = |path: &Path, size| Arc::new(Extents::file(path, 0, size));
         let parts = substrate::Parts {
-            busybox: Arc::new(Extents::file(busybox.path.clone(), 0, busybox.size)),
+            programs: Programs {
+                busybox: program(&busybox.path, busybox.size),
+                bootenv: program(&bootenv.path, bootenv.pin.size),
+            },
             module_dir: &kernel.files,
             index: &kernel.index,
             sources: &sources,

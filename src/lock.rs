@@ -11,7 +11,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::digest::Sha256;
 use crate::files;
-use crate::source::{Origin, Sources};
+use crate::source::{Origin, Sources, Wanted};
 
 const HEADER: &str = "\
 # What the external parts of this project were resolved to. Keep it with the project: a build
@@ -100,7 +100,7 @@ pub enum Location {
         /// The whole URL.
         url: String,
     },
-    /// In the project; only its last component, as the rest differs between machines.
+    /// In the project, or in this program; only its last component, as the rest differs between machines.
     Path {
         /// Name of the file or directory.
         path: String,
@@ -272,14 +272,15 @@ impl Pins {
 
 /// What `sources` ask, by role, as far as it is locked.
 pub fn requests(sources: &Sources) -> BTreeMap<String, String> {
-    let locked = sources.wanted.iter().filter(|wanted| !matches!(wanted.origin, Origin::Path { .. }));
+    let is_locked = |wanted: &&Wanted| !matches!(wanted.origin, Origin::Path { .. } | Origin::BuiltIn);
+    let locked = sources.wanted.iter().filter(is_locked);
     locked.map(|wanted| (wanted.name.clone(), wanted.question())).collect()
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::source::{Debian, Suite, Wanted};
+    use crate::source::{Debian, Suite};
 
     fn sources() -> Sources {
         let suite = Suite { name: "trixie".into(), components: vec!["main".into()], mirror: None };

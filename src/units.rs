@@ -101,19 +101,6 @@ macro_rules! arithmetic {
 }
 arithmetic!(Bytes, Sectors);
 
-/// Year, month and day of a day after 1970-01-01. Years are counted from March, so that the leap
-/// day is the last one.
-pub fn civil(days: i64) -> (i64, i64, i64) {
-    let days = days + 719_468; // from 0000-03-01
-    let (era, day) = (days / 146_097, days % 146_097);
-    let year = (day - day / 1460 + day / 36_524 - day / 146_096) / 365;
-    let day = day - (365 * year + year / 4 - year / 100);
-    let month = (5 * day + 2) / 153;
-    let day = day - (153 * month + 2) / 5 + 1;
-    let (month, wrap) = if month < 10 { (month + 3, 0) } else { (month - 9, 1) };
-    (era * 400 + year + wrap, month, day)
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -137,12 +124,5 @@ mod tests {
         assert_eq!(Bytes::mib(512).to_string(), "512 MiB");
         assert_eq!(Bytes(1536 * MIB).to_string(), "1.5 GiB");
         assert_eq!(Bytes(0).to_string(), "0 B");
-    }
-
-    #[test]
-    fn days_become_dates() {
-        assert_eq!(civil(0), (1970, 1, 1));
-        assert_eq!(civil(951_782_400 / 86_400), (2000, 2, 29));
-        assert_eq!(civil(4_102_444_800 / 86_400), (2100, 1, 1));
     }
 }

@@ -137,6 +137,31 @@ fn partition<'a>(found: &'a Inspection, name: &str) -> &'a Partition {
     found.partitions.iter().find(|partition| partition.name == name).unwrap()
 }
 
+/// A memory card whose slot B is hidden, and whose slot A is no file system either.
+#[test]
+fn a_slot_that_is_hidden_is_not_called_unknown() {
+    let dir = tempfile::tempdir().unwrap();
+    let (image, slot) = (dir.path().join("card.img"), dir.path().join("slot"));
+    sized(&image, 20 * MIB);
+    let script = "label: dos\nsize=4M, type=c\nsize=4M, type=c\nsize=4M, type=c\nsize=4M, type=83\n";
+    tool("sfdisk", &["-q", "--no-reread", "--no-tell-kernel", text(&image)], script);
+    sized(&slot, 4 * MIB);
+    tool("mkfs.vfat", &["--invariant", text(&slot)], "");
+    for (start, first) in [(1, None), (5, Some(7)), (9, Some(0))] {
+        let mut bytes = fs::read(&slot).unwrap();
+        bytes[..512].iter_mut().for_each(|byte| *byte = first.unwrap_or(*byte));
+        put(&image, start * MIB, &bytes);
+    }
+    let found = inspect(&image).unwrap();
+    assert_eq!(
+        found.partitions.iter().map(|one| one.hidden).collect::<Vec<_>>(),
+        [false, false, true, false]
+    );
+    let said = render(&found, 80);
+    assert_eq!(said.matches("hidden: not written to its end, or failed its trial").count(), 1, "{said}");
+    assert!(found.partitions.iter().all(|one| one.problem.is_none()), "{said}");
+}
+
 #[test]
 fn a_whole_image_is_described_without_problems() {
     let disk = disk("16", 8);

@@ -3,6 +3,10 @@
 
 #![allow(clippy::unwrap_used, reason = "a test may")]
 
+#[path = "support/elf.rs"]
+#[allow(missing_docs, unreachable_pub, dead_code, reason = "other tests need the rest")]
+mod elf;
+
 use std::collections::BTreeSet;
 use std::fs;
 use std::os::unix::fs::{MetadataExt, PermissionsExt};
@@ -11,10 +15,11 @@ use std::process::{Command, Stdio};
 use std::sync::Arc;
 
 use factory::image::extents::Extents;
+use factory::substrate::contents::{self, Programs};
 use factory::substrate::initramfs::{self, Compression};
 use factory::substrate::modules::{self, Index, ModuleDir, Selection, parse_list};
 use factory::substrate::rootfs::{self, Layer, Options, RootfsError, dir::Owner};
-use factory::substrate::{self, Parts, Spec, contents, settings::Settings};
+use factory::substrate::{self, Parts, Spec, settings::Settings};
 use factory::tree::{FileTree, Kind, TreePath};
 use tempfile::TempDir;
 
@@ -196,13 +201,19 @@ fn sample_settings() -> Settings {
     }
 }
 
-/// The tree of a whole initramfs, with something that passes for busybox.
+/// Something that passes for the programs of an initramfs.
+fn programs() -> Programs {
+    let program = Arc::new(Extents::bytes(elf::program()));
+    Programs { busybox: program.clone(), bootenv: program }
+}
+
+/// The tree of a whole initramfs.
 fn initramfs_tree() -> FileTree {
     let (_, modules) = installed(ALL);
     let mut payload = FileTree::new();
     payload.file("run", 0o755, Extents::bytes(*b"#!/bin/sh\n"));
     payload.symlink("link", "run");
-    contents::tree(Arc::new(Extents::zeros(100)), &modules, Some(&payload), &sample_settings()).unwrap()
+    contents::tree(&programs(), &modules, Some(&payload), &sample_settings()).unwrap()
 }
 
 #[test]
@@ -444,9 +455,13 @@ fn an_initramfs_is_made_from_its_parts() {
         epoch: 7,
         allow: Default::default(),
     };
-    let busybox = Arc::new(Extents::zeros(100));
-    let parts =
-        Parts { busybox, module_dir: &module_dir, index: &index, sources: &FileTree::new(), payload: None };
+    let parts = Parts {
+        programs: programs(),
+        module_dir: &module_dir,
+        index: &index,
+        sources: &FileTree::new(),
+        payload: None,
+    };
     let packed = substrate::initramfs(&spec, &parts).unwrap();
     assert_eq!(bytes(&packed)[..4], [0x28, 0xb5, 0x2f, 0xfd]);
 

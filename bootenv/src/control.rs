@@ -92,15 +92,27 @@ impl ControlFile {
         }
         let sector = self.extent.first + index as u64;
         let seen = &mut self.seen[index * SECTOR..][..SECTOR];
-        if medium.read(sector)? != *seen {
-            return Err(Error::Changed(self.place.path));
-        }
-        medium.write(sector, bytes)?;
-        medium.flush()?;
-        if medium.read(sector)? != *bytes {
-            return Err(Error::ReadBack(self.place.path));
-        }
+        replace(medium, sector, seen, bytes, self.place.path)?;
         seen.copy_from_slice(bytes);
         Ok(())
     }
+}
+
+/// Writes a sector that still holds what was `seen` there, and returns when it lasts.
+pub(crate) fn replace(
+    medium: &mut impl Medium,
+    sector: u64,
+    seen: &[u8],
+    bytes: &Sector,
+    name: &'static str,
+) -> Result<(), Error> {
+    if medium.read(sector)? != *seen {
+        return Err(Error::Changed(name));
+    }
+    medium.write(sector, bytes)?;
+    medium.flush()?;
+    if medium.read(sector)? != *bytes {
+        return Err(Error::ReadBack(name));
+    }
+    Ok(())
 }

@@ -59,6 +59,7 @@ impl Error {
                 Refusal::NothingRuns => 15,
                 Refusal::Lost => 16,
                 Refusal::LostForGood => 17,
+                Refusal::NoFileSystem(_) => 45,
             },
             Error::Medium(error) => medium(error),
             Error::Locate(error) => locate(error),

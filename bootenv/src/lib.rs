@@ -6,7 +6,7 @@
 //!    |
 //!   flow      what an agent asks for: try, commit, roll back, repair
 //!    | plan, checked                | one sector at a time, read back
-//!   machine   pure transitions     control   a control file in place
+//!   machine   pure transitions     control, bootsector   in place
 //!    | states                       | where it lies
 //!   grub, rpi   formats            locate    partition table, FAT (read only)
 //!                                   |
@@ -21,6 +21,8 @@
 
 extern crate alloc;
 
+pub mod bootsector;
+pub mod calendar;
 pub mod control;
 mod crc32;
 #[cfg(feature = "std")]

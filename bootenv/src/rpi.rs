@@ -55,13 +55,14 @@ const FAT: u8 = 0x0c;
 /// Type of Linux' partitions.
 const LINUX: u8 = 0x83;
 
+/// The partition table, and the type of the partitions that the boot ROM reads.
+pub const TABLE: Table = Table::Mbr(FAT);
+/// The sector of a slot's partition that repeats its first, as every formatter of FAT32 writes it.
+pub const BACKUP_SECTOR: u16 = 6;
+
 /// Where [`AUTOBOOT`] lies.
-pub const AUTOBOOT_PLACE: Place = Place {
-    table: Table::Mbr(FAT),
-    partition: CONTROL_PARTITION,
-    path: AUTOBOOT,
-    length: AUTOBOOT_SIZE as u32,
-};
+pub const AUTOBOOT_PLACE: Place =
+    Place { table: TABLE, partition: CONTROL_PARTITION, path: AUTOBOOT, length: AUTOBOOT_SIZE as u32 };
 
 /// Number of a slot's partition in the table.
 pub const fn partition(slot: Slot) -> u32 {

@@ -12,7 +12,7 @@ use bootenv::journal::{Event, Reset};
 use bootenv::medium::Access;
 use bootenv::{BootFlow as _, Booted, Error, How, Refusal, Slot, Trial};
 use proptest::prelude::*;
-use support::{grub_disk, pi_disk};
+use support::{SLOTS, grub_disk, pi_disk, write_sparse};
 
 /// Flags of a board's EEPROM that are fit, and the time of its build.
 const FIT: [(&str, u32); 2] = [("capabilities", 0x7f), ("build-timestamp", 1_760_000_000)];
@@ -23,7 +23,8 @@ impl Machine {
     /// One with a disk of that name with four partitions.
     fn new(disk: &str, bytes: &[u8], part: &str) -> Self {
         let machine = Machine(tempfile::tempdir().unwrap());
-        machine.write(&format!("dev/{disk}"), bytes);
+        fs::create_dir(machine.0.path().join("dev")).unwrap();
+        write_sparse(&machine.0.path().join("dev").join(disk), bytes);
         for number in 1..=4 {
             let name = format!("{disk}{part}{number}");
             machine.write(&format!("sys/block/{disk}/{name}/partition"), format!("{number}\n"));
@@ -218,6 +219,31 @@ fn tries_of_a_raspberry_pi_are_counted_in_the_journal() {
 }
 
 #[test]
+fn a_slot_of_a_raspberry_pi_is_hidden_from_its_staging_to_its_trial_and_after() {
+    let machine = Machine::pi(2, 0);
+    let starts_empty = |slot: Slot| {
+        let disk = fs::read(machine.0.path().join("dev/mmcblk0")).unwrap();
+        let at = usize::try_from(SLOTS[slot as usize]).unwrap() * 512;
+        disk[at..at + 512] == [0; 512]
+    };
+    let ended = Some(Trial { slot: Slot::B, left: 0 });
+    machine.device().stage(Slot::B).unwrap();
+    assert_eq!((machine.newest(), starts_empty(Slot::B)), (Some((Event::Staged, Slot::B, ended)), true));
+    machine.device().try_next(Slot::B, 1).unwrap();
+    assert!(!starts_empty(Slot::B));
+    for (partition, tryboot, event) in [(3, 1, Event::InTrial), (2, 0, Event::RolledBack)] {
+        machine.reset(partition, tryboot);
+        assert_eq!(machine.device().start(), Ok(Started { repaired: false, restart: false }));
+        assert_eq!(machine.newest(), Some((event, Slot::B, ended)));
+    }
+    assert!(starts_empty(Slot::B) && !starts_empty(Slot::A));
+    // The same image in a reader, without its journal.
+    let card = machine.0.path().join("dev/mmcblk0");
+    Device::image(&card, Access::Write).unwrap().stage(Slot::B).unwrap();
+    assert_eq!(machine.device().start(), Ok(Started { repaired: false, restart: false }));
+}
+
+#[test]
 fn a_board_that_cannot_do_it_is_not_armed() {
     let old = FirmwareError::Old { built: "2022-12-01".to_owned() };
     let unable = FirmwareError::Unable { what: "tryboot_a_b" };
@@ -243,6 +269,18 @@ fn a_board_that_cannot_do_it_is_not_armed() {
 }
 
 #[test]
+fn boards_that_may_lose_the_flag_are_doubted() {
+    let machine = Machine::pi(2, 0);
+    assert_eq!(machine.device().doubt(), None);
+    for (code, is_doubted) in
+        [(0x00c0_3112_u32, true), (0x00c0_3114, false), (0x00d0_4170, false), (0xe, false)]
+    {
+        machine.write("proc/device-tree/system/linux,revision", code.to_be_bytes());
+        assert_eq!(machine.device().doubt().is_some(), is_doubted, "{code:x}");
+    }
+}
+
+#[test]
 fn without_a_journal_grub_counts_and_a_raspberry_pi_is_not_armed() {
     for (machine, armed) in [(Machine::generic(A), true), (Machine::pi(2, 0), false)] {
         fs::remove_dir_all(machine.0.path().join("run/factory/mnt")).unwrap();
@@ -264,7 +302,7 @@ fn an_image_has_slots_but_nothing_that_runs() {
     assert_eq!(device.commit(), Err(Error::Refused(Refusal::NothingRuns)));
     drop(device);
 
-    fs::write(&path, pi_disk().0).unwrap();
+    write_sparse(&path, &pi_disk().0);
     let mut device = Device::image(&path, Access::Write).unwrap();
     assert!(matches!(device.try_next(Slot::B, 1), Err(Error::Tryboot(_))));
     assert_eq!(device.default_slot(), Ok(Slot::A));

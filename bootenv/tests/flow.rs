@@ -7,12 +7,14 @@ mod support;
 
 use std::collections::HashMap;
 
+use bootenv::bootsector::BootSector;
 use bootenv::flow::{Chip, Grub, Rpi};
 use bootenv::grub::GrubState;
 use bootenv::grubenv::GrubEnv;
-use bootenv::medium::{Access, FileMedium, MediumError};
+use bootenv::locate::LocateError;
+use bootenv::medium::{Access, FileMedium, Medium, MediumError};
 use bootenv::{BootFlow, Error, How, Refusal, Running, Slot, Trial};
-use support::{Disk, Event, Layout, Recorder, grub_disk, pi_disk};
+use support::{Disk, Event, Layout, Recorder, SLOTS, grub_disk, pi_disk, slot_boot_sector};
 
 const IN_A: Running = Running::in_slot(Slot::A, How::Committed);
 
@@ -266,6 +268,240 @@ fn several_tries_are_armed_one_by_one_from_the_committed_slot() {
         on_pi(&mut board, IN_A, |flow| flow.resume().unwrap());
     }
     assert_eq!(starts, 3);
+}
+
+fn board(trial: Option<Trial>) -> Board {
+    Board { flag: false, keeps: true, trial }
+}
+
+/// What slot B starts with, and what its backup is.
+fn front(disk: &mut Disk) -> [Vec<u8>; 2] {
+    [0, 6].map(|sector| disk.get(SLOTS[1] + sector, 512))
+}
+
+#[test]
+fn a_slot_is_hidden_while_it_is_written_shown_for_its_tries_and_hidden_when_they_are_used_up() {
+    let (bytes, layout) = pi_disk();
+    let (mut disk, mut board, boot) = (Disk::new(bytes), self::board(None), slot_boot_sector().to_vec());
+    let hidden = [vec![0; 512], boot.clone()];
+    Rpi::open(&mut disk, &mut board, IN_A).unwrap().stage(Slot::B).unwrap();
+    assert_eq!(front(&mut disk), hidden);
+    Rpi::open(&mut disk, &mut board, IN_A).unwrap().try_next(Slot::B, 2).unwrap();
+    assert_eq!(front(&mut disk), [boot.clone(), boot.clone()]);
+    for left in [1, 0] {
+        board.flag = false;
+        let mut flow = Rpi::open(&mut disk, &mut board, Running::in_slot(Slot::B, How::Trial)).unwrap();
+        assert_eq!(flow.repair(), Ok(false));
+        let mut flow = Rpi::open(&mut disk, &mut board, IN_A).unwrap();
+        assert_eq!(flow.repair(), Ok(false), "a trial that ended is nothing to repair");
+        assert_eq!(flow.resume(), Ok(left == 1));
+    }
+    assert_eq!((front(&mut disk), board.flag), (hidden, false));
+    assert_eq!(board.trial, Some(Trial { slot: Slot::B, left: 0 }));
+    assert!(Rpi::open(&mut disk, &mut board, IN_A).unwrap().state().unwrap().whole);
+    assert_eq!(disk.changed.keys().copied().collect::<Vec<_>>(), [SLOTS[1]], "more than one sector changed");
+    assert!(!layout.files.contains(&SLOTS[1]));
+}
+
+#[test]
+fn a_rollback_hides_what_it_rolls_back_from_once_that_does_not_run() {
+    let trial = Some(Trial { slot: Slot::B, left: 1 });
+    let (mut disk, mut board) = (Disk::new(pi_disk().0), board(trial));
+    let in_b = Running::in_slot(Slot::B, How::Trial);
+    Rpi::open(&mut disk, &mut board, in_b).unwrap().rollback().unwrap();
+    assert!(disk.changed.is_empty(), "the slot that runs was hidden");
+    for running in [IN_A, Running::ELSEWHERE] {
+        let mut disk = disk.clone();
+        let mut flow = Rpi::open(&mut disk, &mut board, running).unwrap();
+        // By the committed slot's own start, or whatever else can.
+        assert_eq!((flow.repair(), flow.resume()), (Ok(running != IN_A), Ok(false)));
+        assert_eq!(front(&mut disk)[0], [0; 512]);
+    }
+
+    let (mut disk, mut board) = (Disk::new(pi_disk().0), self::board(trial));
+    Rpi::open(&mut disk, &mut board, IN_A).unwrap().rollback().unwrap();
+    assert_eq!(front(&mut disk)[0], [0; 512]);
+    // Nothing to roll back from, and a trial that ended with its commit.
+    for trial in [None, Some(Trial { slot: Slot::A, left: 1 })] {
+        let (mut disk, mut board) = (Disk::new(pi_disk().0), self::board(trial));
+        Rpi::open(&mut disk, &mut board, IN_A).unwrap().rollback().unwrap();
+        assert!(disk.changed.is_empty() && board.trial.is_none());
+    }
+}
+
+#[test]
+fn a_slot_that_somebody_hid_while_it_ran_is_not_committed_hidden() {
+    let (mut disk, mut board) = (Disk::new(pi_disk().0), board(None));
+    disk.put(SLOTS[1], &[0; 512]);
+    let in_b = Running::in_slot(Slot::B, How::Trial);
+    let mut lost = disk.clone();
+    lost.put(SLOTS[1] + 6, &[0; 512]);
+    let refused = Rpi::open(&mut lost, &mut board, in_b).unwrap().commit();
+    assert_eq!(refused, Err(Error::Refused(Refusal::NoFileSystem(Slot::B))));
+    Rpi::open(&mut disk, &mut board, in_b).unwrap().commit().unwrap();
+    assert_eq!(front(&mut disk)[0], slot_boot_sector());
+    assert_eq!(Rpi::open(&mut disk, &mut board, in_b).unwrap().default_slot(), Ok(Slot::B));
+}
+
+#[test]
+fn a_trial_that_the_control_partition_armed_is_not_taken_for_one_that_ended() {
+    let (mut disk, mut board) = (Disk::new(pi_disk().0), board(None));
+    let mut flow = Rpi::open(&mut disk, &mut board, Running::ELSEWHERE).unwrap();
+    flow.try_next(Slot::B, 1).unwrap();
+    assert_eq!(flow.repair(), Ok(false));
+    assert_eq!(flow.state().unwrap().next, Some(Slot::B));
+    assert!(disk.changed.is_empty());
+}
+
+/// A board whose journal cannot be written.
+struct Forgetful(Option<Trial>);
+
+impl Chip for &mut Forgetful {
+    fn tryboot(&mut self) -> Result<bool, Error> {
+        Ok(false)
+    }
+
+    fn set_tryboot(&mut self, _: bool) -> Result<(), Error> {
+        Err(Error::Tryboot("it has none".to_owned()))
+    }
+
+    fn trial(&mut self) -> Result<Option<Trial>, Error> {
+        Ok(self.0)
+    }
+
+    fn set_trial(&mut self, _: Option<Trial>) -> Result<(), Error> {
+        Err(Error::Journal("it is full".to_owned()))
+    }
+}
+
+#[test]
+fn without_a_journal_a_slot_is_hidden_unless_the_journal_would_arm_it_again() {
+    let (mut disk, mut board) = (Disk::new(pi_disk().0), Forgetful(None));
+    let mut flow = Rpi::open(&mut disk, &mut board, IN_A).unwrap();
+    assert!(matches!(flow.try_next(Slot::B, 1), Err(Error::Journal(_))));
+    assert_eq!(flow.stage(Slot::B), Ok(()));
+    assert_eq!(front(&mut disk)[0], [0; 512]);
+    let in_b = Running::in_slot(Slot::B, How::Trial);
+    assert_eq!(Rpi::open(&mut disk, &mut board, in_b).unwrap().rollback(), Ok(()));
+
+    let (mut disk, mut board) = (Disk::new(pi_disk().0), Forgetful(Some(Trial { slot: Slot::B, left: 2 })));
+    let mut flow = Rpi::open(&mut disk, &mut board, IN_A).unwrap();
+    for refused in [flow.rollback(), flow.stage(Slot::B)] {
+        assert!(matches!(refused, Err(Error::Journal(_))));
+    }
+    assert!(disk.changed.is_empty());
+}
+
+type Spoil = fn(&mut [u8; 512]);
+
+/// Ways to spoil the boot sector that a slot would be shown with.
+const SPOILED: [(&str, Spoil); 7] = [
+    ("it is empty", |boot| boot.fill(0)),
+    ("it has no signature", |boot| boot[511] = 0),
+    ("it is larger than the partition", |boot| boot[32] += 1),
+    ("it says that another sector repeats it", |boot| boot[50] = 7),
+    ("it does not reserve what it repeats", |boot| boot[14] = 6),
+    ("it is a FAT16", |boot| (boot[13], boot[17]) = (8, 16)),
+    ("it has sectors of 4 KiB", |boot| boot[12] = 16),
+];
+
+#[test]
+fn a_slot_without_a_file_system_is_not_tried_and_nothing_is_changed() {
+    for ((what, spoil), torn) in SPOILED.into_iter().flat_map(|spoiled| [(spoiled, false), (spoiled, true)]) {
+        let (mut disk, mut board) = (Disk::new(pi_disk().0), board(None));
+        let mut boot = slot_boot_sector();
+        disk.put(SLOTS[1], &if torn { [0xa5; 512] } else { [0; 512] });
+        spoil(&mut boot);
+        disk.put(SLOTS[1] + 6, &boot);
+        let before = disk.clone();
+        let refused = Rpi::open(&mut disk, &mut board, IN_A).unwrap().try_next(Slot::B, 1);
+        assert_eq!(refused, Err(Error::Refused(Refusal::NoFileSystem(Slot::B))), "{what}");
+        assert_eq!((disk, board.trial, board.flag), (before, None, false), "{what}");
+    }
+}
+
+#[test]
+fn a_torn_boot_sector_is_made_good_by_the_next_try_and_hidden_by_the_next_repair() {
+    for (left, armed) in [(2, true), (0, false)] {
+        let (mut disk, mut board) = (Disk::new(pi_disk().0), board(Some(Trial { slot: Slot::B, left })));
+        let mut torn = slot_boot_sector();
+        torn[..100].fill(0);
+        disk.put(SLOTS[1], &torn);
+        let mut flow = Rpi::open(&mut disk, &mut board, IN_A).unwrap();
+        assert_eq!((flow.repair(), flow.resume()), (Ok(!armed), Ok(armed)));
+        let expected = if armed { slot_boot_sector() } else { [0; 512] };
+        assert_eq!(front(&mut disk)[0], expected);
+    }
+}
+
+#[test]
+fn a_partition_that_is_no_slot_is_neither_hidden_nor_shown() {
+    const ROW_B: usize = 446 + 2 * 16;
+    let cases: [(usize, u8, LocateError); 3] = [
+        (ROW_B + 4, 0x83, LocateError::PartitionType(3)),
+        (ROW_B + 4, 0, LocateError::NoPartition(3)),
+        (ROW_B + 11, 0x7f, LocateError::PartitionBounds(3)),
+    ];
+    for (at, byte, expected) in cases {
+        let mut bytes = pi_disk().0;
+        bytes[at] = byte;
+        let (mut disk, mut board) = (Disk::new(bytes), board(Some(Trial { slot: Slot::B, left: 0 })));
+        let mut flow = Rpi::open(&mut disk, &mut board, IN_A).unwrap();
+        for refused in [flow.stage(Slot::B), flow.try_next(Slot::B, 1), flow.front(Slot::B).map(drop)] {
+            assert_eq!(refused, Err(Error::Locate(expected.clone())));
+        }
+        // The committed slot goes on without it.
+        assert_eq!((flow.repair(), flow.resume(), flow.default_slot()), (Ok(false), Ok(false), Ok(Slot::A)));
+        assert!(disk.changed.is_empty());
+    }
+}
+
+#[test]
+fn a_boot_sector_that_another_program_writes_is_not_written_over() {
+    let quiet = Recorder::new(Disk::new(pi_disk().0));
+    let theirs = [0x5a; 512];
+    let mut seen = HashMap::new();
+    let stage = |recorder: &mut Recorder| {
+        Rpi::open(recorder, &mut board(None), IN_A).and_then(|mut flow| flow.stage(Slot::B))
+    };
+    let mut count = quiet.clone();
+    stage(&mut count).unwrap();
+    for reads in 1..=count.reads {
+        let mut recorder = quiet.clone();
+        recorder.meddles = Some((reads, SLOTS[1], theirs));
+        let result = stage(&mut recorder);
+        if matches!(result, Err(Error::Changed(_))) {
+            assert_eq!(recorder.disk.read(SLOTS[1]).unwrap(), theirs);
+        }
+        *seen.entry(result.map_err(|error| error.code())).or_insert(0) += 1;
+    }
+    assert!(
+        seen.contains_key(&Err(51)) && seen.contains_key(&Err(52)) && seen.contains_key(&Ok(())),
+        "{seen:?}"
+    );
+}
+
+#[test]
+fn a_boot_sector_is_written_where_and_over_what_it_was_read() {
+    let disk = Disk::new(pi_disk().0);
+    for (at, byte, name) in [(446 + 2 * 16 + 12, 0x27, "moved"), (SLOTS[1] as usize * 512 + 3, 7, "changed")]
+    {
+        let mut disk = disk.clone();
+        let sector = BootSector::read(&mut disk, Slot::B).unwrap();
+        let mut theirs = disk.get((at / 512) as u64, 512);
+        theirs[at % 512] = byte;
+        disk.put((at / 512) as u64, &theirs);
+        let before = disk.clone();
+        for refused in [sector.hide(&mut disk), sector.show(&mut disk)] {
+            let is_right = match &refused {
+                Err(Error::Moved(what)) => name == "moved" && what.contains("slot b"),
+                Err(Error::Changed(what)) => name == "changed" && what.contains("slot b"),
+                _ => false,
+            };
+            assert!(is_right, "{name}: {refused:?}");
+        }
+        assert_eq!(disk, before);
+    }
 }
 
 /// Numbers are for C and for exit codes, so none may change its meaning or have two.

@@ -6,10 +6,13 @@ mod support;
 
 use std::fs;
 use std::path::Path;
+use std::process::Command;
 
+use bootenv::bootsector::BootSector;
 use bootenv::flow::Grub;
 use bootenv::grub::{GRUBENV_PLACE, GRUBENV_SPARE_PLACE, GrubState};
 use bootenv::locate::{Extent, LocateError, Place, locate};
+use bootenv::machine::rpi::Front;
 use bootenv::medium::{Access, FileMedium, Medium, Memory};
 use bootenv::rpi::{AUTOBOOT_PLACE, Autoboot};
 use bootenv::{BootFlow, How, Running, Slot};
@@ -198,4 +201,38 @@ fn autoboot_is_found_on_the_file_systems_of_other_tools() {
         let extent = locate(&mut medium, &AUTOBOOT_PLACE).unwrap();
         assert_eq!(medium.read(extent.first).unwrap(), Autoboot::initial().encode(), "FAT{width}");
     }
+}
+
+#[test]
+fn a_slot_of_mkfs_vfat_is_none_to_mtools_while_it_is_hidden_and_the_same_as_before_when_it_is_shown() {
+    let dir = tempfile::tempdir().unwrap();
+    let [disk, fat] = ["disk.img", "fat.img"].map(|name| dir.path().join(name).to_str().unwrap().to_owned());
+    fs::File::create(&disk).unwrap().set_len(76 << 20).unwrap();
+    fs::File::create(&fat).unwrap().set_len(36 << 20).unwrap();
+    let table = "label: dos\nsize=1M, type=c\nsize=36M, type=c\nsize=36M, type=c\n";
+    tool("sh", &["-c", &format!("printf '{table}' | sfdisk -q {disk}")]);
+    tool("mkfs.vfat", &["-F", "32", "-s", "1", &fat]);
+    tool("mcopy", &["-i", &fat, "/etc/passwd", "::/start4.elf"]);
+    // It was mounted for writing, of which Linux makes a note in the boot sector alone.
+    tool("sh", &["-c", &format!("printf '\\001' | dd of={fat} bs=1 seek=65 conv=notrunc status=none")]);
+    tool(
+        "dd",
+        &[&format!("if={fat}"), &format!("of={disk}"), "bs=1M", "seek=38", "conv=notrunc", "status=none"],
+    );
+    let mut medium = FileMedium::open(Path::new(&disk), Access::Write).unwrap();
+    let lists = || {
+        let out = Command::new("mdir").args(["-b", "-i", &format!("{disk}@@38M")]).output().unwrap();
+        out.status.success() && String::from_utf8_lossy(&out.stdout).contains("start4.elf")
+    };
+    assert!(lists());
+    let shown = BootSector::read(&mut medium, Slot::B).unwrap();
+    assert_eq!(shown.front(), Front::SHOWN);
+    shown.hide(&mut medium).unwrap();
+    assert!(!lists());
+    let hidden = BootSector::read(&mut medium, Slot::B).unwrap();
+    assert_eq!(hidden.front(), Front::HIDDEN);
+    hidden.show(&mut medium).unwrap();
+    assert!(lists());
+    tool("dd", &[&format!("if={disk}"), &format!("of={fat}"), "bs=1M", "skip=38", "count=36", "status=none"]);
+    tool("fsck.vfat", &["-n", &fat]);
 }

@@ -72,6 +72,12 @@ fn file(scene: &Scene) -> Option<(&Partition, Vec<u8>)> {
     scene.read(control, AUTOBOOT, LARGEST).map(|text| (control, text))
 }
 
+/// Number of the partition that is started when nothing is tried.
+pub(super) fn committed(scene: &Scene) -> Option<u32> {
+    let (_, text) = file(scene)?;
+    autoboot::evaluate(&text[..text.len().min(AUTOBOOT_SIZE)], false, true).boot_partition
+}
+
 fn finding(control: &Partition, what: impl Into<String>) -> Finding {
     Finding::new(control.at(AUTOBOOT), what)
 }

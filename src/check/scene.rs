@@ -5,6 +5,8 @@ use std::collections::BTreeMap;
 use std::io;
 use std::path::Path;
 
+use bootenv::bootsector::HIDDEN;
+
 use super::content::{self, Contents};
 use super::fat::Usage;
 use super::{CheckError, Finding, Options, Progress, firmware};
@@ -67,6 +69,8 @@ pub(super) enum Volume {
     Ambiguous(Fat),
     /// A file system that cannot be read, and why.
     Broken(&'static str, String),
+    /// None, so that the boot ROM does not find it: a slot of a Raspberry Pi.
+    Hidden,
     /// None that is known.
     Unknown,
     /// The disk ends before it does.
@@ -173,6 +177,9 @@ impl Partition {
         let list = OnceCell::new();
         let (entry, files) = (entry.clone(), BTreeMap::new());
         let mut partition = Partition { entry, row, region, volume, files, usage: None, list };
+        if matches!(partition.volume, Volume::Unknown) && partition.is_hidden() {
+            partition.volume = Volume::Hidden;
+        }
         if let Err(error) = partition.walk() {
             failures.push(Finding::new(partition.name(), error.to_string()));
         }
@@ -209,6 +216,12 @@ impl Partition {
     /// Whether it is a slot's.
     pub(super) fn is_slot(&self) -> bool {
         matches!(self.role(), Some(Role::Boot(_) | Role::System(_)))
+    }
+
+    /// Whether it is a slot that starts as those do that are not to be booted.
+    fn is_hidden(&self) -> bool {
+        let is_slot = matches!(self.role(), Some(Role::Boot(_)));
+        is_slot && self.region.read(0, SECTOR).is_ok_and(|first| first == HIDDEN)
     }
 
     /// Its name: that of the track's row, or its number.

@@ -1,7 +1,7 @@
 //! Slots: whether they hold what their lists say.
 
 use super::scene::{Partition, Scene, Volume};
-use super::{Finding, Rule, Scope, Severity};
+use super::{Finding, Rule, Scope, Severity, autoboot};
 use crate::slot::{LAYOUT_GENERATION, SLOT_FILE, SlotFile};
 use crate::units::Bytes;
 
@@ -18,6 +18,27 @@ pub(super) const RULES: &[Rule] = &[
         link: "raspberrypi/rpi-eeprom#738",
         way_out: "install an update into it, or write the image again",
         check: empty,
+    },
+    Rule {
+        name: "slot-hidden",
+        severity: Severity::Note,
+        scope: Scope::Rpi,
+        title: "no slot is hidden from the boot ROM",
+        why: "one that is being written or failed its trial starts with zeroes, so that the boot ROM \
+              does not walk on to it",
+        link: "raspberrypi/documentation, raspberry-pi/eeprom-bootloader.adoc, PARTITION_WALK",
+        way_out: "nothing, unless the image is new; the next update shows it again",
+        check: hidden,
+    },
+    Rule {
+        name: "slot-committed",
+        severity: Severity::Error,
+        scope: Scope::Rpi,
+        title: "the committed slot is not hidden from the boot ROM",
+        why: "the board walks on, to the other slot or to the kernel of the partition that is read first",
+        link: "raspberrypi/documentation, raspberry-pi/eeprom-bootloader.adoc, PARTITION_WALK",
+        way_out: "copy sector 6 of the partition to its first, if it is there, or write the slot again",
+        check: committed,
     },
     Rule {
         name: "slot-list",
@@ -89,6 +110,25 @@ fn empty(scene: &Scene) -> Vec<Finding> {
         _ => false,
     };
     slots.filter(is_empty).map(|slot| Finding::new(slot.name(), "it holds no system")).collect()
+}
+
+/// The slots that are hidden, with whether they are the committed one.
+fn hiding(scene: &Scene) -> impl Iterator<Item = (&Partition, bool)> {
+    let committed = autoboot::committed(scene);
+    let hidden = scene.partitions.iter().filter(|partition| matches!(partition.volume, Volume::Hidden));
+    hidden.map(move |slot| (slot, committed == Some(slot.entry.number)))
+}
+
+fn hidden(scene: &Scene) -> Vec<Finding> {
+    let what = "it is hidden: it was not written to its end, or failed its trial";
+    let others = hiding(scene).filter(|(_, is_committed)| !is_committed);
+    others.map(|(slot, _)| Finding::new(slot.name(), what)).collect()
+}
+
+fn committed(scene: &Scene) -> Vec<Finding> {
+    let what = "its first sector is empty, and autoboot.txt names it under `[all]`";
+    let committed = hiding(scene).filter(|(_, is_committed)| *is_committed);
+    committed.map(|(slot, _)| Finding::new(slot.name(), what)).collect()
 }
 
 fn list(scene: &Scene) -> Vec<Finding> {

@@ -207,7 +207,11 @@ fn order(scene: &Scene) -> Vec<Finding> {
 }
 
 fn fat_first(scene: &Scene) -> Vec<Finding> {
-    let is_fat = |number: u32| scene.fats().any(|(partition, _)| partition.entry.number == number);
+    let hidden = |number: u32| {
+        let mut hidden = scene.partitions.iter().filter(|one| matches!(one.volume, Volume::Hidden));
+        hidden.any(|one| one.entry.number == number)
+    };
+    let is_fat = |number: u32| scene.fats().any(|(one, _)| one.entry.number == number) || hidden(number);
     let mut by_place: Vec<_> = scene.partitions.iter().collect();
     by_place.sort_by_key(|partition| partition.entry.start);
     let first_other = by_place.iter().position(|partition| !is_fat(partition.entry.number));

@@ -61,7 +61,7 @@ fn describe(plan: &Plan, pins: Option<&Pins>) -> String {
     }
     for wanted in &plan.sources.wanted {
         let origin = origin(&wanted.origin) + &from(wanted);
-        line("part", &format!("{}: {origin}{}", wanted.name, pinned(&wanted.name, pins)));
+        line("part", &format!("{}: {origin}{}", wanted.name, pinned(wanted, pins)));
     }
     let kernel = pins.and_then(|pins| pins.pins.iter().find(|pin| pin.wanted == part::KERNEL));
     let version = kernel.and_then(|pin| pin.version.as_deref());
@@ -129,6 +129,7 @@ fn origin(origin: &Origin) -> String {
         }
         Origin::Url { url, .. } => url.clone(),
         Origin::Path { path, .. } => path.display().to_string(),
+        Origin::BuiltIn => "comes with this program".to_owned(),
     }
 }
 
@@ -137,9 +138,12 @@ fn from(wanted: &Wanted) -> String {
     wanted.suite.as_ref().map_or_else(String::new, |suite| format!(" from {suite}"))
 }
 
-fn pinned(wanted: &str, pins: Option<&Pins>) -> String {
+fn pinned(wanted: &Wanted, pins: Option<&Pins>) -> String {
+    if wanted.origin == Origin::BuiltIn {
+        return String::new();
+    }
     let Some(pins) = pins else { return ", not pinned yet".to_owned() };
-    let mut versions = pins.pins.iter().filter(|pin| pin.wanted == wanted);
+    let mut versions = pins.pins.iter().filter(|pin| pin.wanted == wanted.name);
     match (versions.next(), versions.count()) {
         (None, _) => ", not pinned yet".to_owned(),
         (Some(pin), 0) => {

@@ -78,6 +78,8 @@ pub struct Substrate {
     pub modules: Vec<String>,
     /// Directory to copy into the initramfs as `/payload`.
     pub payload: Option<PathBuf>,
+    /// The device's command for the boot state, instead of the one in this program.
+    pub bootenv: Option<PathBuf>,
     /// How the initramfs is packed.
     pub compression: Option<Compression>,
     /// Whether the console gets a root shell when no rootfs takes over.

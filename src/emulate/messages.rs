@@ -8,7 +8,7 @@
 //! It comes through a socket and is looked at as it comes, so nothing that a guest does can fill
 //! a disk or the memory.
 
-use std::collections::BTreeSet;
+use std::collections::BTreeMap;
 use std::io::{self, ErrorKind, Read};
 use std::os::unix::net::UnixStream;
 
@@ -33,7 +33,7 @@ pub(super) struct Messages {
     stream: UnixStream,
     line: Vec<u8>,
     complaints: String,
-    tags: BTreeSet<u32>,
+    tags: BTreeMap<u32, u64>,
 }
 
 impl Messages {
@@ -43,7 +43,7 @@ impl Messages {
     /// When the socket cannot be made non-blocking.
     pub(super) fn new(stream: UnixStream) -> io::Result<Self> {
         stream.set_nonblocking(true)?;
-        Ok(Messages { stream, line: Vec::new(), complaints: String::new(), tags: BTreeSet::new() })
+        Ok(Messages { stream, line: Vec::new(), complaints: String::new(), tags: BTreeMap::new() })
     }
 
     /// Takes what is there. To be called often: QEMU stands still while nobody reads.
@@ -65,9 +65,9 @@ impl Messages {
         self.complaints.trim().to_owned()
     }
 
-    /// Whether the guest has sent the Pi's firmware a request with this tag, unknown to QEMU.
-    pub(super) fn has_tag(&self, tag: u32) -> bool {
-        self.tags.contains(&tag)
+    /// How many requests with this tag, unknown to QEMU, the guest has sent to the Pi's firmware.
+    pub(super) fn count(&self, tag: u32) -> u64 {
+        self.tags.get(&tag).copied().unwrap_or(0)
     }
 
     fn take(&mut self, byte: u8) {
@@ -81,8 +81,10 @@ impl Messages {
         let line = String::from_utf8_lossy(&std::mem::take(&mut self.line)).into_owned();
         let text = line.trim_start_matches('\n');
         if let Some(tag) = text.strip_prefix(UNKNOWN_TAG) {
-            if let (Ok(tag), true) = (u32::from_str_radix(tag.trim_end(), 16), self.tags.len() < MOST_TAGS) {
-                self.tags.insert(tag);
+            let known = u32::from_str_radix(tag.trim_end(), 16);
+            let is_room = |tag: &u32| self.tags.len() < MOST_TAGS || self.tags.contains_key(tag);
+            if let Some(tag) = known.ok().filter(is_room) {
+                *self.tags.entry(tag).or_default() += 1;
             }
         } else if NOISE.iter().all(|noise| !text.starts_with(noise))
             && self.complaints.len() + line.len() <= MOST
@@ -123,9 +125,11 @@ mod tests {
 
     #[test]
     fn requests_to_the_firmware_are_noted_by_their_tag() {
-        let messages =
-            read(b"bcm2835_property: unhandled tag 0x00038064\nbcm2835_property: unhandled tag 0x\n");
-        assert!(messages.has_tag(0x0003_8064) && !messages.has_tag(0));
+        let messages = read(
+            b"bcm2835_property: unhandled tag 0x00038064\nbcm2835_property: unhandled tag 0x\n\
+                   bcm2835_property: unhandled tag 0x00038064\n",
+        );
+        assert_eq!((messages.count(0x0003_8064), messages.count(0)), (2, 0));
         assert_eq!(messages.complaints(), "");
     }
 

@@ -86,7 +86,7 @@ impl<'a> Resolver<'a> {
                 [vec![package], universe.along(package, with)?].concat()
             }
             Origin::Packages { packages, essential } => universe.closure(packages, *essential)?,
-            Origin::Url { .. } | Origin::Path { .. } => Vec::new(),
+            Origin::Url { .. } | Origin::Path { .. } | Origin::BuiltIn => Vec::new(),
         };
         Ok(packages.into_iter().filter_map(|package| pin(wanted, suites, package)).collect())
     }

@@ -16,6 +16,11 @@ use crate::substrate::rootfs::dir::DirError;
 /// Why parts cannot be had.
 #[derive(Debug, thiserror::Error)]
 pub enum FetchError {
+    /// The device's command is not a part of this program.
+    #[error(
+        "this `factory` was built without the command `bootenv`, which every image carries\n\nhint: `.ci/factory` builds one with it; or name a static program for arm64 by `bootenv = \"PATH\"` under `[substrate]`"
+    )]
+    NoCommand,
     /// Nobody says where packages come from.
     #[error(
         "no Debian archive is known: APT on this machine has no source for its own release\n\nhint: set `sources.debian.mirror` in `factory.toml`, or `FACTORY_DEBIAN_MIRROR`"

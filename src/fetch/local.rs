@@ -6,11 +6,11 @@ use std::path::Path;
 
 use sha2::Digest as _;
 
-use super::FetchError;
+use super::{FetchError, Part};
 use crate::digest::Sha256;
 use crate::lock::{Location, Pin};
 use crate::source::PathKind;
-use crate::store::Store;
+use crate::store::{Store, StoreError};
 use crate::substrate::rootfs::dir::{self, Owner};
 use crate::tree::Kind;
 
@@ -39,6 +39,21 @@ pub(super) fn pin(store: &Store, wanted: &str, path: &Path, kind: PathKind) -> R
         size,
         sha256,
     })
+}
+
+/// Puts a file that is a part of this program into the store, for the role `wanted`.
+pub(super) fn keep(store: &Store, wanted: &str, bytes: &[u8]) -> Result<Part, StoreError> {
+    let sha256 = Sha256::of(bytes);
+    let path = store.put_as(sha256, bytes)?;
+    let pin = Pin {
+        wanted: wanted.to_owned(),
+        name: wanted.to_owned(),
+        version: None,
+        location: Location::Path { path: wanted.to_owned() },
+        size: bytes.len() as u64,
+        sha256,
+    };
+    Ok(Part { pin, path })
 }
 
 fn dir_digest(store: &Store, root: &Path) -> Result<(u64, Sha256), FetchError> {

@@ -24,6 +24,7 @@ use crate::lock::{self, Location, Pin, Pins};
 use crate::parallel;
 use crate::source::{Origin, PathKind, Sources, Wanted};
 use crate::store::Store;
+use crate::substrate::command;
 use debian::Resolver;
 pub use error::FetchError;
 use host::Host;
@@ -116,6 +117,10 @@ pub fn all_from(
         client: OnceLock::new(),
         is_locked: locked.is_some() && !options.update,
     };
+    if sources.wanted.iter().any(|wanted| wanted.origin == Origin::BuiltIn) {
+        // So that nothing is downloaded in vain.
+        built_in()?;
+    }
     let mut pins = match locked.filter(|_| fetch.is_locked) {
         Some(locked) => {
             locked.are_for(sources)?;
@@ -150,6 +155,7 @@ struct Fetch<'a> {
 enum Job<'a> {
     Blob(&'a Pin),
     Local(&'a str, &'a Path, PathKind),
+    BuiltIn(&'a str, &'static [u8]),
 }
 
 impl Fetch<'_> {
@@ -187,8 +193,10 @@ impl Fetch<'_> {
     fn parts(&self, pins: &Pins) -> Result<Parts, FetchError> {
         let mut jobs: Vec<Job> = pins.pins.iter().map(Job::Blob).collect();
         for wanted in &self.sources.wanted {
-            if let Origin::Path { path, kind } = &wanted.origin {
-                jobs.push(Job::Local(&wanted.name, path, *kind));
+            match &wanted.origin {
+                Origin::Path { path, kind } => jobs.push(Job::Local(&wanted.name, path, *kind)),
+                Origin::BuiltIn => jobs.push(Job::BuiltIn(&wanted.name, built_in()?)),
+                _ => {}
             }
         }
         let parts = parallel::map(&jobs, self.options.jobs, |(): &mut (), job| match job {
@@ -196,6 +204,7 @@ impl Fetch<'_> {
             Job::Local(role, path, kind) => {
                 Ok(Part { pin: local::pin(self.store, role, path, *kind)?, path: (*path).to_owned() })
             }
+            Job::BuiltIn(role, bytes) => Ok(local::keep(self.store, role, bytes)?),
         })?;
         let mut by_role: BTreeMap<String, Vec<Part>> = BTreeMap::new();
         for part in parts {
@@ -250,6 +259,10 @@ impl Fetch<'_> {
             None => self.host.mirror(&self.sources.debian),
         }
     }
+}
+
+fn built_in() -> Result<&'static [u8], FetchError> {
+    command::built_in().ok_or(FetchError::NoCommand)
 }
 
 fn url_pin(wanted: &Wanted, url: &str, sha256: Sha256) -> Pin {

@@ -20,9 +20,10 @@ pub use render::render;
 use crate::image::gpt::Copies;
 use crate::image::layout::{Entry, PartitionTable, PartitionType, Role};
 use crate::track;
-use crate::units::Bytes;
+use crate::units::{Bytes, SECTOR};
 use crate::volume::{self, Disk, Kind, OpenError, Opened, Volume};
 use biggest::Biggest;
+use bootenv::bootsector::HIDDEN;
 
 /// Inspects the image or device at `path`, which is only read.
 ///
@@ -106,6 +107,7 @@ fn read_partition(
         start: entry.start.bytes(),
         size: entry.length.bytes(),
         filesystem: None,
+        hidden: false,
         problem: None,
     };
     let volume = volume::open(region).unwrap_or_else(|problem| {
@@ -113,6 +115,8 @@ fn read_partition(
         None
     });
     partition.filesystem = volume.as_ref().map(|(volume, _)| volume.into());
+    let starts_empty = || region.read(0, SECTOR).is_ok_and(|first| first == HIDDEN);
+    partition.hidden = matches!(role, Some(Role::Boot(_))) && volume.is_none() && starts_empty();
     (partition, volume)
 }
 

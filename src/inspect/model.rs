@@ -58,6 +58,8 @@ pub struct Partition {
     pub size: Bytes,
     /// What it is formatted with.
     pub filesystem: Option<Filesystem>,
+    /// Whether it is a slot that starts with zeroes, so that the boot ROM does not find it.
+    pub hidden: bool,
     /// Why its file system could not be read.
     pub problem: Option<String>,
 }

@@ -88,6 +88,9 @@ fn partition_row(partition: &Partition) -> Vec<String> {
     ];
     match &partition.filesystem {
         Some(filesystem) => row.extend(filesystem_cells(filesystem)),
+        None if partition.hidden => {
+            row.push("hidden: not written to its end, or failed its trial".to_owned())
+        }
         None => row.push("no known file system".to_owned()),
     }
     row
@@ -197,8 +200,18 @@ mod tests {
             start: Bytes::mib(start),
             size: Bytes::mib(size),
             filesystem,
+            hidden: false,
             problem: None,
         }
+    }
+
+    #[test]
+    fn a_slot_that_is_hidden_is_said_to_be() {
+        let hidden = Partition { hidden: true, ..partition("boot-b", 0, 100, None) };
+        let row = partition_row(&hidden).pop().unwrap();
+        assert!(
+            row.starts_with("hidden: ") && partition_row(&partition("x", 0, 1, None))[4].starts_with("no ")
+        );
     }
 
     #[test]

@@ -23,7 +23,7 @@ use super::progress::Follower;
 use super::{Launcher, Toolchain};
 use crate::interrupt::{self, Interrupted};
 use crate::tool::{MAKE, ToolError};
-use crate::units::civil;
+use bootenv::calendar::civil;
 
 /// Variables that make and the compiler may see: where programs, caches and temporary files are.
 const PASSED: [&str; 5] = ["PATH", "HOME", "TMPDIR", "XDG_CACHE_HOME", "XDG_CONFIG_HOME"];

@@ -10,6 +10,10 @@ const CROSS_COMPILE: &str = "aarch64-linux-gnu-";
 /// What compilers for the device say that they compile for.
 const MACHINE: &str = "aarch64";
 
+/// Rust is not offered to kernels: a configuration names the version that it finds, used or not, so
+/// that kernels would differ with compilers that had no part in them. No program has this name.
+const NO_RUST: &str = "RUSTC=no-rustc";
+
 /// What a person asks for.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Wish {
@@ -90,7 +94,7 @@ impl Toolchain {
         Ok(Toolchain { family, launcher: wish.launcher, identity })
     }
 
-    /// The variables that every call of make gets: `ARCH`, `CROSS_COMPILE`, `CC`, `HOSTCC`, `LLVM`.
+    /// The variables that every call of make gets: `ARCH`, `CROSS_COMPILE`, `CC`, `HOSTCC`, `LLVM`, `RUSTC`.
     /// Caches also stand before the compiler for this machine; farms do not, as their hosts may be
     /// other machines.
     pub fn variables(&self) -> Vec<OsString> {
@@ -108,6 +112,7 @@ impl Toolchain {
             family,
             format!("CC={}", behind(self.launcher, &self.family.compiler())),
             format!("HOSTCC={}", behind(cache, self.host_compiler().program)),
+            NO_RUST.to_owned(),
         ];
         variables.map(OsString::from).into()
     }
@@ -246,11 +251,11 @@ mod tests {
     #[test]
     fn launchers_stand_before_the_compiler_and_caches_before_the_hosts_too() {
         let gnu = || Family::Gnu("a-".to_owned());
-        let usual = ["ARCH=arm64", "CROSS_COMPILE=a-", "CC=a-gcc", "HOSTCC=gcc"];
+        let usual = ["ARCH=arm64", "CROSS_COMPILE=a-", "CC=a-gcc", "HOSTCC=gcc", NO_RUST];
         assert_eq!(variables(gnu(), None), usual);
-        let cached = ["ARCH=arm64", "CROSS_COMPILE=a-", "CC=ccache a-gcc", "HOSTCC=ccache gcc"];
+        let cached = ["ARCH=arm64", "CROSS_COMPILE=a-", "CC=ccache a-gcc", "HOSTCC=ccache gcc", NO_RUST];
         assert_eq!(variables(gnu(), Some(Launcher::Ccache)), cached);
-        let farmed = ["ARCH=arm64", "LLVM=1", "CC=icecc clang", "HOSTCC=clang"];
+        let farmed = ["ARCH=arm64", "LLVM=1", "CC=icecc clang", "HOSTCC=clang", NO_RUST];
         assert_eq!(variables(Family::Llvm, Some(Launcher::Icecc)), farmed);
     }
 

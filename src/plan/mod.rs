@@ -147,6 +147,8 @@ pub mod part {
     pub const HEADERS: &str = "headers";
     /// The static busybox.
     pub const BUSYBOX: &str = "busybox";
+    /// The device's command for the boot state.
+    pub const BOOTENV: &str = "bootenv";
     /// The project's payload directory.
     pub const PAYLOAD: &str = "payload";
     /// The project's files for the partitions that the loader reads.
@@ -384,6 +386,8 @@ fn sources(
     let suites = debian.suites.unwrap_or_else(|| vec![SUITE.to_owned()]);
     let mut wanted = track.wanted(kernel.packaged.as_ref(), choices)?;
     wanted.extend(kernel.wanted);
+    let bootenv = config.substrate.bootenv.map(|path| Origin::Path { path, kind: PathKind::File });
+    wanted.push(Wanted::new(part::BOOTENV, bootenv.unwrap_or(Origin::BuiltIn)));
     let directories = [(part::PAYLOAD, config.substrate.payload), (part::FILES, files)];
     for (name, path) in directories {
         let origin = |path| Origin::Path { path, kind: PathKind::Directory };

@@ -103,6 +103,8 @@ pub enum Origin {
         /// What must be there.
         kind: PathKind,
     },
+    /// The device's command, which is a part of this program. It is not locked.
+    BuiltIn,
 }
 
 /// What the project says that there is at a path.
@@ -130,6 +132,7 @@ impl fmt::Display for Origin {
             }
             Origin::Url { url, sha256 } => write!(f, "{url} with sha256 {sha256}"),
             Origin::Path { path, .. } => write!(f, "path {}", path.display()),
+            Origin::BuiltIn => f.write_str("built in"),
         }
     }
 }

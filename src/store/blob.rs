@@ -65,11 +65,19 @@ impl Store {
     /// When they cannot be written.
     pub fn put(&self, bytes: &[u8]) -> Result<Sha256, StoreError> {
         let digest = Sha256::of(bytes);
+        self.put_as(digest, bytes)?;
+        Ok(digest)
+    }
+
+    /// Keeps `bytes`, which have this `digest`, and returns where.
+    ///
+    /// # Errors
+    /// When they cannot be written.
+    pub fn put_as(&self, digest: Sha256, bytes: &[u8]) -> Result<PathBuf, StoreError> {
         self.blob_or(digest, |partial| {
             partial.restart()?;
             partial.append(bytes)
-        })?;
-        Ok(digest)
+        })
     }
 
     /// Gives a complete download its name.

@@ -3,6 +3,7 @@
 //! ```text
 //!   /init                     first program; /lib/factory/stages/* are its parts
 //!   /bin/busybox              all commands; linked to their names at the start
+//!   /bin/bootenv              the boot state: which slot was started, and what is started next
 //!   /dev/{console,null}       for the time before /dev is mounted
 //!   /etc/factory/config       what the stages are told
 //!   /lib/factory/             scripts that are called later: shutdown, udhcpc
@@ -45,13 +46,25 @@ pub const SCRIPTS: [(&str, &str); 13] = [
     script!("lib/factory/stages/90-up", "stages/90-up"),
 ];
 
-/// The tree of an initramfs: `busybox` must be static, `modules` holds `lib/modules/<release>`
+/// Where the command that reads and writes the boot state lies.
+pub const BOOTENV: &str = "bin/bootenv";
+
+/// The programs that init needs. They must be static, and made for AArch64.
+#[derive(Clone, Debug)]
+pub struct Programs {
+    /// All usual commands in one.
+    pub busybox: Arc<Extents>,
+    /// The boot state's.
+    pub bootenv: Arc<Extents>,
+}
+
+/// The tree of an initramfs: `modules` holds `lib/modules/<release>`
 /// (see [`modules::install`](super::modules::install())), `payload` goes below `/payload`.
 ///
 /// # Errors
 /// When a setting cannot be passed on.
 pub fn tree(
-    busybox: Arc<Extents>,
+    programs: &Programs,
     modules: &FileTree,
     payload: Option<&FileTree>,
     settings: &Settings,
@@ -62,10 +75,10 @@ pub fn tree(
     }
     device(&mut tree, "dev/console", 0o600, 5, 1);
     device(&mut tree, "dev/null", 0o666, 1, 3);
-    tree.insert(
-        TreePath::root().join("bin/busybox"),
-        Node { meta: Meta::root(0o755), kind: Kind::File(busybox) },
-    );
+    for (path, program) in [("bin/busybox", &programs.busybox), (BOOTENV, &programs.bootenv)] {
+        let kind = Kind::File(program.clone());
+        tree.insert(TreePath::root().join(path), Node { meta: Meta::root(0o755), kind });
+    }
     for (path, text) in SCRIPTS {
         tree.file(path, 0o755, Extents::bytes(text.as_bytes()));
     }
@@ -104,8 +117,9 @@ mod tests {
         payload.file("run", 0o755, Extents::zeros(0));
         let link = Kind::HardLink(TreePath::root().join("run"));
         payload.insert(TreePath::root().join("start"), Node { meta: Meta::root(0o755), kind: link });
-        let busybox = Arc::new(Extents::zeros(1));
-        let tree = tree(busybox, &modules, Some(&payload), &settings::tests::sample()).unwrap();
+        let program = Arc::new(Extents::zeros(1));
+        let programs = Programs { busybox: program.clone(), bootenv: program };
+        let tree = tree(&programs, &modules, Some(&payload), &settings::tests::sample()).unwrap();
         let at = |path: &str| tree.get(&TreePath::root().join(path)).map(|node| format!("{:?}", node.kind));
         assert!(at("lib/modules/6.1/modules.dep").is_some() && at("payload/run").is_some());
         assert_eq!(at("payload/start").unwrap(), "HardLink(TreePath(\"payload/run\"))");

@@ -3,6 +3,7 @@
 //!
 //! [`initramfs()`] and [`rootfs::assemble`] are the usual ways through it; each part can be used alone.
 
+pub mod command;
 pub mod content;
 pub mod contents;
 pub mod elf;
@@ -12,10 +13,9 @@ pub mod rootfs;
 pub mod settings;
 pub mod tarball;
 
-use std::sync::Arc;
-
 use crate::image::extents::Extents;
 use crate::tree::{FileTree, TreePath};
+use contents::Programs;
 use elf::{Allow, ElfError};
 use initramfs::{Compression, InitramfsError};
 use modules::{ClosureError, Index, IndexError, ModuleDir, Wanted};
@@ -39,8 +39,8 @@ pub struct Spec {
 /// What an initramfs is made from.
 #[derive(Clone, Debug)]
 pub struct Parts<'a> {
-    /// A static busybox for AArch64.
-    pub busybox: Arc<Extents>,
+    /// The programs that init needs.
+    pub programs: Programs,
     /// The modules of the kernel that will run.
     pub module_dir: &'a ModuleDir,
     /// Their index.
@@ -75,9 +75,10 @@ pub enum SubstrateError {
 pub fn initramfs(spec: &Spec, parts: &Parts) -> Result<Extents, SubstrateError> {
     let selection = modules::select(parts.index, &spec.modules)?;
     let module_tree = modules::install(parts.module_dir, parts.index, &selection)?;
-    let mut tree = contents::tree(parts.busybox.clone(), &module_tree, parts.payload, &spec.settings)?;
+    let mut tree = contents::tree(&parts.programs, &module_tree, parts.payload, &spec.settings)?;
     tree.graft(&TreePath::root(), parts.sources);
     elf::check(&tree, &spec.allow)?;
+    elf::check_static(&tree, contents::BOOTENV)?;
     Ok(initramfs::pack(&tree, spec.epoch, spec.compression)?)
 }
 

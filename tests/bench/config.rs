@@ -52,6 +52,14 @@ fn merge_config(linux: &str, work: &Path, out: &Path) {
     merge.args(["-m", "-O"]).arg(out).arg(defconfig).args(FRAGMENTS.map(|name| work.join(name)));
     run_program(merge.current_dir(work));
     let mut make = Command::new("make");
-    make.args(["-s", "-C", linux, "ARCH=arm64", "CROSS_COMPILE=aarch64-linux-gnu-", "olddefconfig"]);
+    make.args([
+        "-s",
+        "-C",
+        linux,
+        "ARCH=arm64",
+        "CROSS_COMPILE=aarch64-linux-gnu-",
+        "RUSTC=no-rustc",
+        "olddefconfig",
+    ]);
     run_program(make.arg(format!("O={}", out.display())));
 }

@@ -6,6 +6,7 @@
 #![allow(clippy::unwrap_used, reason = "a test fails where it stands")]
 
 mod built;
+mod command;
 mod fallback;
 mod grub;
 mod guest;

@@ -32,7 +32,7 @@ fn errors_are_told_with_reason_and_way_out_and_an_exit_code() {
 #[test]
 fn warnings_alone_are_no_failure() {
     let image = Recipe::rpi().build();
-    image.put(image.offset(3), &[0; 512]);
+    image.put(image.offset(3), &[7; 512]);
     let output = factory(&["check", "--json", image.path.to_str().unwrap()]);
     assert_eq!(output.status.code(), Some(0));
     let report: Value = serde_json::from_slice(&output.stdout).unwrap();

@@ -1,15 +1,49 @@
 //! Slots that are not what their lists say.
 
+use bootenv::Slot;
+use bootenv::bootsector::BootSector;
+use bootenv::machine::rpi::Front;
+use bootenv::medium::{Access, FileMedium};
+use factory::digest::Sha256;
 use factory::slot::{LAYOUT_GENERATION, SLOT_FILE};
 
 use super::image::Recipe;
-use super::{expect, expect_all};
+use super::{broken, expect, expect_all};
 
 #[test]
 fn an_empty_slot_is_told() {
     let image = Recipe::rpi().build();
-    image.put(image.offset(3), &[0; 512]);
+    image.put(image.offset(3), &[7; 512]);
     expect(&image, "slot-empty", "boot-b: it holds no system");
+}
+
+#[test]
+fn a_slot_that_is_hidden_is_noted_and_not_called_broken() {
+    let image = Recipe::rpi().build();
+    image.put(image.offset(3), &[0; 512]);
+    expect(&image, "slot-hidden", "boot-b: it is hidden: it was not written to its end, or failed its trial");
+    let image = Recipe::rpi().build();
+    image.put(image.offset(2), &[0; 512]);
+    expect(&image, "slot-committed", "boot-a: its first sector is empty, and autoboot.txt names it");
+}
+
+/// The builder's slots have what they are shown from again.
+#[test]
+fn a_slot_is_hidden_and_shown_again_without_a_trace() {
+    let image = Recipe::rpi().build();
+    let before = Sha256::of(&std::fs::read(&image.path).unwrap());
+    for slot in Slot::ALL {
+        let mut medium = FileMedium::open(&image.path, Access::Write).unwrap();
+        let mut sector = |front| {
+            let sector = BootSector::read(&mut medium, slot).unwrap();
+            assert_eq!(sector.front(), front);
+            if front == Front::SHOWN { sector.hide(&mut medium) } else { sector.show(&mut medium) }.unwrap();
+        };
+        sector(Front::SHOWN);
+        sector(Front::HIDDEN);
+    }
+    assert_eq!(Sha256::of(&std::fs::read(&image.path).unwrap()), before);
+    assert_eq!(broken(&image), []);
 }
 
 #[test]

@@ -24,7 +24,7 @@ use factory::image::extents::Extents;
 use factory::lock::Pins;
 use factory::plan::{self, Plan, Request};
 use factory::slot::SLOT_FILE;
-use factory::substrate::contents;
+use factory::substrate::contents::{self, Programs};
 use factory::substrate::settings::Settings;
 use factory::track::{Ingredients, Member, Members, TrackError};
 use factory::tree::{FileTree, Kind, TreePath};
@@ -230,7 +230,8 @@ fn the_initramfs_holds_what_was_reviewed() {
         rootfs_init: None,
         numbers: None,
     };
-    let busybox = std::sync::Arc::new(Extents::bytes(*b"busybox"));
-    let tree = contents::tree(busybox, &FileTree::new(), None, &settings).unwrap();
+    let program = |name: &str| std::sync::Arc::new(Extents::bytes(name.as_bytes().to_vec()));
+    let programs = Programs { busybox: program("busybox"), bootenv: program("bootenv") };
+    let tree = contents::tree(&programs, &FileTree::new(), None, &settings).unwrap();
     check("generic/initramfs.tree", &list(&tree));
 }

@@ -56,7 +56,10 @@ fn the_manifest_names_every_source_with_version_and_digest() {
     let sources = disk.manifest["sources"].as_array().unwrap();
     let named: BTreeMap<&str, &Value> =
         sources.iter().map(|source| (source["wanted"].as_str().unwrap(), source)).collect();
-    assert_eq!(named.keys().copied().collect::<Vec<_>>(), ["busybox", "grub", "kernel", "payload"]);
+    assert_eq!(
+        named.keys().copied().collect::<Vec<_>>(),
+        ["bootenv", "busybox", "grub", "kernel", "payload"]
+    );
     let pool = super::support::archive::Archive::pool_path("busybox-static", "1:1.37-1");
     let package = machine.server().get(&pool);
     assert_eq!(named["busybox"]["version"], "1:1.37-1");
@@ -81,6 +84,7 @@ fn cpio_lists_the_initramfs_however_it_is_packed() {
     assert_eq!(names, listed("gzip", "gzip"));
     for name in [
         "bin/busybox",
+        "bin/bootenv",
         "init",
         "lib/modules/9.9-arm64/kernel/overlay.ko",
         "lib/modules/9.9-arm64/kernel/fat.ko",

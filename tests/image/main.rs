@@ -3,6 +3,7 @@
 
 #![allow(missing_docs, unreachable_pub, clippy::unwrap_used, reason = "a test that cannot go on has failed")]
 
+mod bootenv;
 mod commands;
 mod contents;
 mod disk;

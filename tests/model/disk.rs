@@ -166,6 +166,12 @@ impl Card {
         Disk::open(&self.path()).unwrap()
     }
 
+    /// Where a partition starts, in bytes.
+    pub(crate) fn start(&self, number: u32) -> u64 {
+        let table = self.disk().table().unwrap().table;
+        table.entries.iter().find(|entry| entry.number == number).unwrap().offset().0
+    }
+
     /// Writes bytes somewhere.
     pub(crate) fn replace(&self, at: u64, bytes: &[u8]) {
         let file = OpenOptions::new().write(true).open(self.path()).unwrap();

@@ -20,6 +20,18 @@ fn a_slot_without_firmware_is_left_for_the_next_that_has_some() {
     check("walk-to-b", &card, &board("rpi4"), Some(3));
 }
 
+/// What keeps a slot from being booted that is being written, or that failed its trial.
+#[test]
+fn a_slot_whose_first_sector_is_empty_is_walked_past() {
+    let card = Card::mbr(&[control(), broken(), Part::pi4(), Part::linux()]);
+    card.replace(card.start(3), &[0; 512]);
+    check("walk-past-hidden", &card, &board("rpi4"), Some(1));
+    let control = Part::pi5().with("autoboot.txt", AUTOBOOT);
+    let card = Card::mbr(&[control, Part::fat(), Part::pi5(), Part::linux()]);
+    card.replace(card.start(3), &[0; 512]);
+    check("walk-past-hidden-pi5", &card, &board("rpi5"), Some(1));
+}
+
 #[test]
 fn a_broken_slot_b_leads_to_the_control_partition() {
     let card = Card::mbr(&[control(), Part::pi4(), broken(), Part::linux()]);

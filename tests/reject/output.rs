@@ -4,6 +4,7 @@ use std::fs::{self, File};
 use std::os::unix::fs::PermissionsExt as _;
 use std::process::Command;
 
+use super::support::elf;
 use super::support::machine::Machine;
 use super::{refused_once_fetched, refuses};
 
@@ -21,6 +22,9 @@ fn to(machine: &Machine, output: &str, expected: &str) {
 #[test]
 fn a_full_disk_is_told() {
     let machine = fetched();
+    // The text tells the size, which no other command may change.
+    machine.write("factory.toml", "[substrate]\nbootenv = \"own\"\n");
+    machine.write("own", elf::program());
     machine.write("small/disk.img", "");
     let mut command = Command::new("unshare");
     let script = "mount -t tmpfs -o size=64k none small && \"$0\" \"$@\"; code=$?; ls -A small; exit $code";

@@ -133,3 +133,18 @@ hint: take the file for arm64
 ",
     );
 }
+
+#[test]
+fn a_bootenv_that_the_initramfs_cannot_start_is_refused() {
+    let machine = Machine::with("[substrate]\nbootenv = \"own\"\n\n[rootfs]\nallow_missing = [\"LOADER\"]\n");
+    let foreign = "error: `/bin/bootenv` is made for x86-64, the device runs AArch64\n\nhint: take the file for arm64\n";
+    let dynamic = "error: `/bin/bootenv` is no static program\n\nhint: link it statically\n";
+    for (own, refusal) in [
+        (elf::foreign(elf::program()), foreign),
+        (elf::dynamic("LOADER", &[]), dynamic),
+        (b"#!/bin/sh\n".to_vec(), dynamic),
+    ] {
+        machine.write("own", own);
+        refused_once_fetched(&machine, refusal);
+    }
+}

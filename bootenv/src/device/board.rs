@@ -58,6 +58,10 @@ impl Board {
         &mut self.log
     }
 
+    pub(super) fn doubt(&self) -> Option<&'static str> {
+        self.system.as_ref().and_then(firmware::doubt)
+    }
+
     /// Whether a trial could be armed.
     pub(super) fn can_arm(&self) -> Result<(), Error> {
         let system = self.system.as_ref().ok_or_else(no_board)?;

@@ -3,6 +3,7 @@
 use std::string::String;
 
 use super::System;
+use crate::calendar::date;
 
 /// What the boot ROM must be able to do: `capabilities` in `/chosen/bootloader` (Raspberry Pi
 /// documentation, `configuration/device-tree.adoc`).
@@ -12,6 +13,14 @@ const CAPABILITIES: [(u32, &str); 2] = [(1 << 3, "tryboot"), (1 << 2, "tryboot_a
 /// (raspberrypi/rpi-eeprom, release notes of 2025-08-20). The start of its day in seconds since 1970, and
 /// its name.
 const OLDEST: (u32, &str) = (1_755_648_000, "2025-08-20");
+
+/// The board's revision code (Raspberry Pi documentation, `raspberry-pi/revision-codes.adoc`): a new one
+/// has bit 23 set, its type in bits 4 to 11, and its revision in the last four.
+const REVISION: &str = "proc/device-tree/system/linux,revision";
+const PI_4B: u32 = 0x11;
+const NEW: u32 = 1 << 23;
+/// From this revision on the board keeps the flag over a reset of its power controller.
+const KEEPS_FLAG: u32 = 4;
 
 /// Why a board must not be armed.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -52,38 +61,14 @@ pub(super) fn check(system: &System) -> Result<(), FirmwareError> {
         return Err(FirmwareError::Unable { what });
     }
     if built < OLDEST.0 {
-        return Err(FirmwareError::Old { built: date(built) });
+        return Err(FirmwareError::Old { built: date(built.into()) });
     }
     Ok(())
 }
 
-/// `YYYY-MM-DD` of a time in seconds since 1970. Years are counted from their 1 March here, so that leap
-/// days come last, and in eras of 400 of them.
-fn date(time: u32) -> String {
-    let days = u64::from(time / 86_400) + 719_468;
-    let (era, day) = (days / 146_097, days % 146_097);
-    let year = (day - day / 1_460 + day / 36_524 - day / 146_096) / 365;
-    let of_year = day - (365 * year + year / 4 - year / 100);
-    let month = (5 * of_year + 2) / 153;
-    let (of_month, january) = (of_year - (153 * month + 2) / 5 + 1, month >= 10);
-    let month = if january { month - 9 } else { month + 3 };
-    std::format!("{}-{month:02}-{of_month:02}", era * 400 + year + u64::from(january))
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn dates_are_those_of_the_calendar() {
-        for (time, text) in [
-            (0, "1970-01-01"),
-            (951_782_400, "2000-02-29"),
-            (1_755_648_000, "2025-08-20"),
-            (1_767_225_599, "2025-12-31"),
-            (u32::MAX, "2106-02-07"),
-        ] {
-            assert_eq!(date(time), text);
-        }
-    }
+/// What speaks against trials without forbidding them.
+pub(super) fn doubt(system: &System) -> Option<&'static str> {
+    let code = system.word(&system.path(REVISION))?;
+    let old = code & NEW != 0 && (code >> 4) & 0xff == PI_4B && code & 0xf < KEEPS_FLAG;
+    old.then_some("boards of Raspberry Pi 4B before revision 1.4 may lose the tryboot flag in the reset")
 }

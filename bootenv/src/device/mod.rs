@@ -108,9 +108,10 @@ impl Device {
         let Found { track, booted, disk, .. } = system.find();
         let track = track.ok_or(PlatformError::Unknown)?;
         let disk = disk.ok_or(PlatformError::NoDisk)?;
+        // First of all, since its lock is the one that is not waited for without end.
+        let medium = FileMedium::open(&disk, access)?;
         let log = Log::open(journal.unwrap_or(&system.path(JOURNAL)), access, reset::cause(system));
         let running = Running { booted, remembered: log.newest().map(|record| record.committed) };
-        let medium = FileMedium::open(&disk, access)?;
         let flow = match track {
             Track::Generic => Flow::Grub { flow: Grub::open(medium, running)?, log },
             Track::Rpi => Flow::Rpi(Rpi::open(medium, Board::of(system.clone(), log), running)?),
@@ -160,6 +161,14 @@ impl Device {
         match &self.flow {
             Flow::Grub { .. } => Ok(()),
             Flow::Rpi(flow) => flow.chip().can_arm(),
+        }
+    }
+
+    /// What speaks against trials on this board without forbidding them.
+    pub fn doubt(&self) -> Option<&'static str> {
+        match &self.flow {
+            Flow::Grub { .. } => None,
+            Flow::Rpi(flow) => flow.chip().doubt(),
         }
     }
 

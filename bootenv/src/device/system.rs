@@ -87,9 +87,13 @@ impl System {
     /// A number that a Raspberry Pi's firmware has left, big-endian. Older firmware has underscores in
     /// the names.
     pub(super) fn firmware(&self, name: &str) -> Option<u32> {
-        let read = |name: &str| fs::read(self.path(BOOTLOADER).join(name)).ok();
-        let bytes = read(name).or_else(|| read(&name.replace('-', "_")))?;
-        Some(u32::from_be_bytes(bytes.try_into().ok()?))
+        let read = |name: &str| self.word(&self.path(BOOTLOADER).join(name));
+        read(name).or_else(|| read(&name.replace('-', "_")))
+    }
+
+    /// A word of the device tree, big-endian.
+    pub(super) fn word(&self, path: &Path) -> Option<u32> {
+        Some(u32::from_be_bytes(fs::read(path).ok()?.try_into().ok()?))
     }
 
     /// What was started, and where its partitions are.

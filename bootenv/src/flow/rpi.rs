@@ -1,8 +1,12 @@
-//! The Raspberry Pi track on a disk: one sector on the control partition, and a flag in the chip.
+//! The Raspberry Pi track on a disk: one sector on the control partition, the first sector of each
+//! slot, and a flag in the chip.
+
+use alloc::boxed::Box;
 
 use super::{BootFlow, State};
+use crate::bootsector::BootSector;
 use crate::control::ControlFile;
-use crate::machine::rpi::{Change, Pi, Rows, plan, resume};
+use crate::machine::rpi::{Change, Front, Pi, Rows, plan, resume};
 use crate::medium::Medium;
 use crate::rpi::{AUTOBOOT_PLACE, Autoboot};
 use crate::{Error, Operation, Running, Slot, Trial};
@@ -21,13 +25,15 @@ pub trait Chip {
     /// [`Error::Tryboot`] when the board does not take it.
     fn set_tryboot(&mut self, set: bool) -> Result<(), Error>;
 
-    /// What is left of a trial.
+    /// What is left of a trial: what [`Chip::set_trial`] was given last, whoever wrote records since.
     ///
     /// # Errors
     /// [`Error::Journal`] when it cannot be read.
     fn trial(&mut self) -> Result<Option<Trial>, Error>;
 
-    /// Remembers what is left of a trial, durably.
+    /// Remembers what is left of a trial. It lasts when this returns: slots are shown and hidden, and
+    /// the flag is set, only once it is known. A trial without a try left is kept like any other: it
+    /// says that its slot is not to be booted.
     ///
     /// # Errors
     /// [`Error::Journal`] when it cannot be written.
@@ -41,6 +47,8 @@ pub struct Rpi<M, C> {
     chip: C,
     running: Running,
     autoboot: ControlFile,
+    /// The slots as they were seen when the changes were planned, A first.
+    slots: Box<[Result<BootSector, Error>; 2]>,
 }
 
 impl<M: Medium, C: Chip> Rpi<M, C> {
@@ -50,7 +58,16 @@ impl<M: Medium, C: Chip> Rpi<M, C> {
     /// When it is not where and how it should be.
     pub fn open(mut medium: M, chip: C, running: Running) -> Result<Self, Error> {
         let autoboot = ControlFile::open(&mut medium, AUTOBOOT_PLACE)?;
-        Ok(Rpi { medium, chip, running, autoboot })
+        let slots = Box::new(Slot::ALL.map(|slot| BootSector::read(&mut medium, slot)));
+        Ok(Rpi { medium, chip, running, autoboot, slots })
+    }
+
+    /// How a slot looks to the boot ROM, and whether it can be tried.
+    ///
+    /// # Errors
+    /// When its partition cannot be found or read.
+    pub fn front(&mut self, slot: Slot) -> Result<Front, Error> {
+        Ok(BootSector::read(&mut self.medium, slot)?.front())
     }
 
     /// What lies outside the disk.
@@ -63,31 +80,42 @@ impl<M: Medium, C: Chip> Rpi<M, C> {
         &mut self.chip
     }
 
-    /// Arms the next try of a trial, when one is left and the committed slot runs; says whether. Whoever
-    /// asks resets the machine then. To be called after [`BootFlow::repair`].
+    /// Arms the next try of a trial, when one is left and the committed slot runs, and says whether:
+    /// whoever asks resets the machine then. The slot of a trial that has none left is hidden. To be
+    /// called after [`BootFlow::repair`].
     ///
     /// # Errors
     /// As [`BootFlow::try_next`].
     pub fn resume(&mut self) -> Result<bool, Error> {
         let (pi, understood) = self.pi()?;
-        let mut armed = false;
-        for change in resume(&pi, understood, &self.running) {
-            self.apply(change)?;
-            armed = true;
+        let changes = resume(&pi, understood, &self.running);
+        for change in &changes {
+            self.apply(*change)?;
         }
-        Ok(armed)
+        Ok(changes.contains(&Change::Flag(true)))
     }
 
     fn pi(&mut self) -> Result<(Pi, Option<Autoboot>), Error> {
         let bytes = self.autoboot.read(&mut self.medium)?;
         let (rows, understood) = (Rows::as_rom_reads(bytes), Autoboot::decode(bytes).ok());
-        Ok((Pi { rows, tryboot: self.chip.tryboot()?, trial: self.chip.trial()? }, understood))
+        let (tryboot, trial) = (self.chip.tryboot()?, self.chip.trial()?);
+        *self.slots = Slot::ALL.map(|slot| BootSector::read(&mut self.medium, slot));
+        // A slot that cannot be found or read is none that the ROM could boot.
+        let fronts = self.slots.each_ref().map(|slot| slot.as_ref().map_or(Front::EMPTY, BootSector::front));
+        Ok((Pi { rows, tryboot, trial, fronts }, understood))
     }
 
     fn apply(&mut self, change: Change) -> Result<(), Error> {
         match change {
             Change::Autoboot(state) => self.autoboot.write(&mut self.medium, &state.encode()),
             Change::Trial(trial) => self.chip.set_trial(trial),
+            Change::Discard(slot) => match self.chip.set_trial(Some(Trial { slot, left: 0 })) {
+                // Without a journal the slot is hidden all the same, as long as nothing says otherwise.
+                Err(Error::Journal(_)) if self.chip.trial()?.is_none() => Ok(()),
+                kept => kept,
+            },
+            Change::Hide(slot) => self.slots[slot as usize].clone()?.hide(&mut self.medium),
+            Change::Show(slot) => self.slots[slot as usize].clone()?.show(&mut self.medium),
             Change::Flag(set) => {
                 self.chip.set_tryboot(set)?;
                 let kept = self.chip.tryboot()? == set;
@@ -98,11 +126,22 @@ impl<M: Medium, C: Chip> Rpi<M, C> {
 
     fn run(&mut self, operation: Operation) -> Result<bool, Error> {
         let (pi, understood) = self.pi()?;
+        self.trouble(operation)?;
         let changes = plan(&pi, understood, &self.running, operation)?;
         for change in &changes {
             self.apply(*change)?;
         }
         Ok(!changes.is_empty())
+    }
+
+    /// Why a slot cannot be had, when an operation is about it. One that cannot be read may be written.
+    fn trouble(&self, operation: Operation) -> Result<(), Error> {
+        let (Operation::Stage(slot) | Operation::Try(slot, _)) = operation else { return Ok(()) };
+        match (&self.slots[slot as usize], operation) {
+            (Err(Error::Medium(_)), Operation::Stage(_)) => Ok(()),
+            (Err(error), _) => Err(error.clone()),
+            (Ok(_), _) => Ok(()),
+        }
     }
 }
 
@@ -122,7 +161,8 @@ impl<M: Medium, C: Chip> BootFlow for Rpi<M, C> {
             next,
             booted: self.running.booted,
             trial: trial.filter(left),
-            whole: understood.is_some(),
+            whole: plan(&pi, understood, &self.running, Operation::Repair)
+                .is_ok_and(|changes| changes.is_empty()),
         })
     }
 

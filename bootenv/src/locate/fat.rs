@@ -21,6 +21,9 @@ const LARGEST_DIRECTORY: u32 = 65_536;
 /// Entries in a sector.
 const ENTRIES: u32 = 16;
 
+/// Where the boot sector of FAT32 says which sector repeats it (`BPB_BkBootSec`).
+const BACKUP_AT: usize = 50;
+
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Width {
     Fat12,
@@ -45,13 +48,12 @@ enum Link {
     Broken,
 }
 
-pub(super) struct Fat<'a, M> {
-    medium: &'a mut M,
-    /// First sector of the partition.
-    start: u64,
+/// What a boot sector says of its file system, in sectors.
+#[derive(Clone, Copy)]
+pub(super) struct Shape {
     reserved: u32,
     copies: u32,
-    /// Sectors of one copy.
+    /// Sectors of one copy of the table.
     length: u32,
     /// Sectors of the fixed root directory.
     root_sectors: u32,
@@ -62,28 +64,28 @@ pub(super) struct Fat<'a, M> {
     width: Width,
 }
 
-impl<'a, M: Medium> Fat<'a, M> {
-    pub(super) fn open(medium: &'a mut M, partition: Extent) -> Result<Self, LocateError> {
+impl Shape {
+    /// Reads the boot sector of a file system in a partition of so many sectors.
+    pub(super) fn decode(boot: &Sector, sectors: u32) -> Result<Self, LocateError> {
         let not = LocateError::NotFat;
-        let boot = medium.read(partition.first)?;
         if boot[510..] != [0x55, 0xaa] {
             return Err(not("its first sector is none of a file system"));
         }
-        if usize::from(u16_at(&boot, 11)) != SECTOR {
+        if usize::from(u16_at(boot, 11)) != SECTOR {
             return Err(not("its sectors have another size than the disk's"));
         }
         let (cluster, reserved, copies) =
-            (u32::from(boot[13]), u32::from(u16_at(&boot, 14)), u32::from(boot[16]));
-        let root_entries = u32::from(u16_at(&boot, 17));
-        let short = |at, wide: u32| if u16_at(&boot, at) == 0 { wide } else { u16_at(&boot, at).into() };
-        let (total, length) = (short(19, u32_at(&boot, 32)), short(22, u32_at(&boot, 36)));
+            (u32::from(boot[13]), u32::from(u16_at(boot, 14)), u32::from(boot[16]));
+        let root_entries = u32::from(u16_at(boot, 17));
+        let short = |at, wide: u32| if u16_at(boot, at) == 0 { wide } else { u16_at(boot, at).into() };
+        let (total, length) = (short(19, u32_at(boot, 32)), short(22, u32_at(boot, 36)));
         if !cluster.is_power_of_two() || reserved == 0 || !(1..=2).contains(&copies) || length == 0 {
             return Err(not("its first sector makes no sense"));
         }
         let root_sectors = root_entries.div_ceil(ENTRIES);
         let before = u64::from(reserved) + u64::from(copies) * u64::from(length) + u64::from(root_sectors);
         let data = u64::from(total).checked_sub(before).ok_or(not("it has no room for files"))?;
-        if total > partition.sectors {
+        if total > sectors {
             return Err(not("it is larger than its partition"));
         }
         // Not more than `total`, which has 32 bits.
@@ -96,29 +98,47 @@ impl<'a, M: Medium> Fat<'a, M> {
         };
         let root = match width {
             // Bit 7 of the flags: only one copy of the table is kept up.
-            Width::Fat32 if root_entries != 0 || u16_at(&boot, 42) != 0 || boot[40] & 0x80 != 0 => {
+            Width::Fat32 if root_entries != 0 || u16_at(boot, 42) != 0 || boot[40] & 0x80 != 0 => {
                 return Err(not("it is a FAT32 of an unusual kind"));
             }
-            Width::Fat32 => Directory::Chain(u32_at(&boot, 44)),
+            Width::Fat32 => Directory::Chain(u32_at(boot, 44)),
             _ if root_entries == 0 => return Err(not("its width does not fit its size")),
             _ => Directory::Fixed,
         };
-        let fat = Fat {
-            medium,
-            start: partition.first,
-            reserved,
-            copies,
-            length,
-            root_sectors,
-            root,
-            cluster,
-            clusters,
-            width,
-        };
-        if u64::from(fat.length) * (SECTOR as u64) < fat.entry_offset(clusters + 1).0 + 2 {
+        let shape = Shape { reserved, copies, length, root_sectors, root, cluster, clusters, width };
+        if u64::from(length) * (SECTOR as u64) < shape.entry_offset(clusters + 1).0 + 2 {
             return Err(not("its allocation table is too short"));
         }
-        Ok(fat)
+        Ok(shape)
+    }
+
+    /// Whether it has a copy of its boot sector where its formatter says: FAT32 alone has one.
+    pub(super) fn is_repeated_at(&self, boot: &Sector, sector: u16) -> bool {
+        self.width == Width::Fat32 && u16_at(boot, BACKUP_AT) == sector && self.reserved > sector.into()
+    }
+
+    /// Offset of an entry in the table in bytes, and whether it starts in the middle of one.
+    fn entry_offset(&self, cluster: u32) -> (u64, bool) {
+        let cluster = u64::from(cluster);
+        match self.width {
+            Width::Fat12 => (cluster + cluster / 2, cluster % 2 == 1),
+            Width::Fat16 => (cluster * 2, false),
+            Width::Fat32 => (cluster * 4, false),
+        }
+    }
+}
+
+pub(super) struct Fat<'a, M> {
+    medium: &'a mut M,
+    /// First sector of the partition.
+    start: u64,
+    shape: Shape,
+}
+
+impl<'a, M: Medium> Fat<'a, M> {
+    pub(super) fn open(medium: &'a mut M, partition: Extent) -> Result<Self, LocateError> {
+        let shape = Shape::decode(&medium.read(partition.first)?, partition.sectors)?;
+        Ok(Fat { medium, start: partition.first, shape })
     }
 
     /// The run of sectors that a file lies in.
@@ -129,7 +149,7 @@ impl<'a, M: Medium> Fat<'a, M> {
             return Err(LocateError::Length { path, found: entry.size, wanted: place.length });
         }
         let sectors = place.length.div_ceil(SECTOR as u32);
-        let needed = sectors.div_ceil(self.cluster);
+        let needed = sectors.div_ceil(self.shape.cluster);
         let chain = || LocateError::Chain(place.path.to_owned());
         let mut at = self.valid(entry.cluster).ok_or_else(chain)?;
         for _ in 1..needed {
@@ -146,7 +166,7 @@ impl<'a, M: Medium> Fat<'a, M> {
     }
 
     fn entry(&mut self, path: &str) -> Result<Entry, LocateError> {
-        let mut directory = self.root;
+        let mut directory = self.shape.root;
         let mut names = path.split('/').peekable();
         while let Some(name) = names.next() {
             let entry = self.search(directory, name, path)?;
@@ -167,9 +187,10 @@ impl<'a, M: Medium> Fat<'a, M> {
         let mut search = Search::new(name);
         match directory {
             Directory::Fixed => {
-                let first =
-                    self.start + u64::from(self.reserved) + u64::from(self.copies) * u64::from(self.length);
-                for sector in 0..self.root_sectors {
+                let first = self.start
+                    + u64::from(self.shape.reserved)
+                    + u64::from(self.shape.copies) * u64::from(self.shape.length);
+                for sector in 0..self.shape.root_sectors {
                     search.sector(&self.medium.read(first + u64::from(sector))?);
                 }
             }
@@ -182,8 +203,8 @@ impl<'a, M: Medium> Fat<'a, M> {
         let chain = || LocateError::Chain(path.to_owned());
         let mut at = self.valid(first).ok_or_else(chain)?;
         // What is longer than a directory can be leads round.
-        for _ in 0..(LARGEST_DIRECTORY / ENTRIES / self.cluster).max(1) {
-            for sector in 0..self.cluster {
+        for _ in 0..(LARGEST_DIRECTORY / ENTRIES / self.shape.cluster).max(1) {
+            for sector in 0..self.shape.cluster {
                 search.sector(&self.medium.read(self.sector_of(at) + u64::from(sector))?);
             }
             match self.next(at)? {
@@ -196,34 +217,25 @@ impl<'a, M: Medium> Fat<'a, M> {
     }
 
     fn valid(&self, cluster: u32) -> Option<u32> {
-        (2..self.clusters + 2).contains(&cluster).then_some(cluster)
+        (2..self.shape.clusters + 2).contains(&cluster).then_some(cluster)
     }
 
     /// First sector of a cluster on the disk.
     fn sector_of(&self, cluster: u32) -> u64 {
-        let before = u64::from(self.reserved) + u64::from(self.copies) * u64::from(self.length);
-        let data = before + u64::from(self.root_sectors);
-        self.start + data + u64::from(cluster - 2) * u64::from(self.cluster)
-    }
-
-    /// Offset of an entry in the table in bytes, and whether it starts in the middle of one.
-    fn entry_offset(&self, cluster: u32) -> (u64, bool) {
-        let cluster = u64::from(cluster);
-        match self.width {
-            Width::Fat12 => (cluster + cluster / 2, cluster % 2 == 1),
-            Width::Fat16 => (cluster * 2, false),
-            Width::Fat32 => (cluster * 4, false),
-        }
+        let before =
+            u64::from(self.shape.reserved) + u64::from(self.shape.copies) * u64::from(self.shape.length);
+        let data = before + u64::from(self.shape.root_sectors);
+        self.start + data + u64::from(cluster - 2) * u64::from(self.shape.cluster)
     }
 
     fn next(&mut self, cluster: u32) -> Result<Link, LocateError> {
         let value = self.entry_value(cluster, 0)?;
-        for copy in 1..self.copies {
+        for copy in 1..self.shape.copies {
             if self.entry_value(cluster, copy)? != value {
                 return Err(LocateError::FatsDiffer);
             }
         }
-        let end = match self.width {
+        let end = match self.shape.width {
             Width::Fat12 => 0xff8,
             Width::Fat16 => 0xfff8,
             Width::Fat32 => 0x0fff_fff8,
@@ -236,11 +248,12 @@ impl<'a, M: Medium> Fat<'a, M> {
     }
 
     fn entry_value(&mut self, cluster: u32, copy: u32) -> Result<u32, LocateError> {
-        let (offset, odd) = self.entry_offset(cluster);
-        let table = self.start + u64::from(self.reserved) + u64::from(copy) * u64::from(self.length);
+        let (offset, odd) = self.shape.entry_offset(cluster);
+        let table =
+            self.start + u64::from(self.shape.reserved) + u64::from(copy) * u64::from(self.shape.length);
         let at = (offset % SECTOR as u64) as usize;
         let sector: Sector = self.medium.read(table + offset / SECTOR as u64)?;
-        Ok(match self.width {
+        Ok(match self.shape.width {
             Width::Fat16 => u16_at(&sector, at).into(),
             Width::Fat32 => u32_at(&sector, at) & 0x0fff_ffff,
             Width::Fat12 => {

@@ -10,7 +10,7 @@
 
 use alloc::string::String;
 
-use crate::medium::{Medium, MediumError};
+use crate::medium::{Medium, MediumError, Sector};
 
 mod bytes;
 mod dir;
@@ -116,4 +116,22 @@ pub enum LocateError {
 pub fn locate(medium: &mut impl Medium, place: &Place) -> Result<Extent, LocateError> {
     let partition = table::find(medium, place.table, place.partition)?;
     fat::Fat::open(medium, partition)?.find(place)
+}
+
+/// Finds a partition.
+///
+/// # Errors
+/// When the disk has another table, or no such partition of that type within its bounds.
+pub fn partition(medium: &mut impl Medium, table: Table, number: u32) -> Result<Extent, LocateError> {
+    table::find(medium, table, number)
+}
+
+/// Whether a sector is the boot sector of a FAT that fits into so many sectors.
+pub fn is_boot_sector(sector: &Sector, sectors: u32) -> bool {
+    fat::Shape::decode(sector, sectors).is_ok()
+}
+
+/// Whether it is one that the sector of this number repeats.
+pub fn is_repeated_at(boot: &Sector, sectors: u32, number: u16) -> bool {
+    fat::Shape::decode(boot, sectors).is_ok_and(|shape| shape.is_repeated_at(boot, number))
 }

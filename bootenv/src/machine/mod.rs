@@ -116,4 +116,7 @@ pub enum Refusal {
     /// No copy of the state can be read, and nothing says which slot to trust.
     #[error("every copy of the boot state is lost, and no slot of this disk runs or is remembered")]
     LostForGood,
+    /// The slot has no file system that could be booted.
+    #[error("slot `{0}` has no file system\n\nhint: write the slot, its first sector last")]
+    NoFileSystem(Slot),
 }

@@ -106,7 +106,7 @@ impl Bench {
     fn cut(&mut self, before: &Disk, log: &[Event], scene: &Scene, what: &str) {
         let mut outcomes: Vec<(String, Disk)> = Vec::new();
         let mut seen = HashSet::new();
-        cuts(before, log, |how, disk| {
+        cuts(before, log, |_, how, disk| {
             self.cases += 1;
             if !seen.insert(disk.changed.clone()) {
                 return;

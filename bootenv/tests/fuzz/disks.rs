@@ -141,6 +141,8 @@ fn disk(disk: &Disk, asked: Operation, running: Running) -> Result<bool, TestCas
     let done = Grub::open(&mut watched, running).map(|mut flow| operation(&mut flow, asked));
     judge_writes(&watched, &grub, &done)?;
     let is_generic = done.is_ok();
+    // Boot sectors of slots are written too, where the table says that they are.
+    let pi = pi.into_iter().chain(pi_slots(disk)).collect::<Vec<_>>();
     let mut watched = Watched::new(disk);
     let done = Rpi::open(&mut watched, Board, running).map(|mut flow| operation(&mut flow, asked));
     judge_writes(&watched, &pi, &done)?;
@@ -148,7 +150,16 @@ fn disk(disk: &Disk, asked: Operation, running: Running) -> Result<bool, TestCas
     Ok(is_generic || done.is_ok())
 }
 
-/// Only the files' own sectors are written, and none of them when something is refused.
+/// The first sectors of partitions 2 and 3 of an MBR.
+fn pi_slots(disk: &Disk) -> [Extent; 2] {
+    let table = disk.clone().get(0, SECTOR);
+    [462, 478].map(|entry| {
+        let first = table[entry + 8..entry + 12].try_into().map(u32::from_le_bytes).unwrap();
+        Extent { first: first.into(), sectors: 1 }
+    })
+}
+
+/// Only the files' own sectors are written, and slots' first ones, and none when something is refused.
 fn judge_writes(watched: &Watched, own: &[Extent], done: &Result<Result<(), Error>, Error>) -> Verdict {
     if !matches!(done, Ok(Ok(()))) {
         prop_assert!(watched.written.is_empty(), "written, and then {:?}", done);

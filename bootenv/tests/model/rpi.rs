@@ -1,8 +1,9 @@
-//! The Raspberry Pi track: the boot ROM, the library, and everything that can come between.
+//! The Raspberry Pi track: the boot ROM, the library, whoever writes slots, and everything that can
+//! come between.
 
-use bootenv::machine::rpi::{Bootable, Change, Pi, Rows, booted, plan, resume, start};
+use bootenv::machine::rpi::{Bootable, Change, First, Front, Pi, Rows, booted, plan, resume, start};
 use bootenv::rpi::{Autoboot, CONTROL_PARTITION};
-use bootenv::{Booted, How, Operation, Running, Slot};
+use bootenv::{Booted, How, Operation, Running, Slot, Trial};
 
 use super::{TRIES, explore, story};
 
@@ -15,6 +16,8 @@ struct Machine {
     repaired: bool,
     /// Slots that may be booted without a flag.
     trusted: Vec<Slot>,
+    /// Slots that the walk may find: good ones, armed ones, and those whose end no start has seen yet.
+    fit: Vec<Slot>,
     /// Starts that the other slot may still have.
     owed: u8,
     /// What the journal has as the committed slot.
@@ -26,8 +29,9 @@ type Outcome = Result<Machine, String>;
 impl Machine {
     fn new() -> Self {
         let rows = Rows::of(Autoboot::initial());
-        let pi = Pi { rows, tryboot: false, trial: None };
-        Machine { pi, running: None, repaired: false, trusted: vec![Slot::A], owed: 0, remembered: Slot::A }
+        let pi = Pi { rows, tryboot: false, trial: None, fronts: [Front::SHOWN; 2] };
+        let (trusted, fit) = (vec![Slot::A], Slot::ALL.to_vec());
+        Machine { pi, running: None, repaired: false, trusted, fit, owed: 0, remembered: Slot::A }
     }
 
     fn understood(&self) -> Option<Autoboot> {
@@ -38,14 +42,41 @@ impl Machine {
         Running { booted: self.running.flatten(), remembered: Some(self.remembered) }
     }
 
-    /// I4.
+    fn runs(&self) -> Option<Slot> {
+        self.running.flatten().map(|booted| booted.slot)
+    }
+
+    fn is_fit(&mut self, slot: Slot, fit: bool) {
+        self.fit.retain(|known| *known != slot);
+        self.fit.extend(fit.then_some(slot));
+        self.fit.sort();
+    }
+
+    /// I4; and whatever was cut short is remembered, so that a start finishes it.
     fn checked(self) -> Outcome {
+        let torn = Slot::ALL.into_iter().find(|slot| self.pi.front(*slot).first == First::Garbage);
+        if torn.is_some() && self.pi.trial.map(|trial| trial.slot) != torn {
+            return Err(format!("slot {torn:?} is torn, and nobody remembers"));
+        }
         match self.pi.rows.committed() {
             Some(slot) if !self.trusted.contains(&slot) => {
                 Err(format!("I4: slot {slot} is committed and was never good"))
             }
+            Some(slot) if self.pi.front(slot).first != First::Fat => {
+                Err(format!("slot {slot} is committed and cannot be booted"))
+            }
             _ => Ok(self),
         }
+    }
+
+    /// Nobody knows what a ROM takes half a boot sector for.
+    fn views(&self) -> Vec<Pi> {
+        let as_fat = |front: Front| match front.first {
+            First::Garbage => Front { first: First::Fat, ..front },
+            _ => front,
+        };
+        let other = Pi { fronts: self.pi.fronts.map(as_fat), ..self.pi };
+        if other == self.pi { vec![self.pi] } else { vec![self.pi, other] }
     }
 
     /// A start after a reset, and one after a loss of power, which the flag does not survive.
@@ -53,17 +84,22 @@ impl Machine {
         let worlds = [[true, true, true], [true, false, true], [true, true, false], [true, false, false]];
         let mut all = Vec::new();
         for (power_lost, can) in [false, true].into_iter().flat_map(|lost| worlds.map(|can| (lost, can))) {
-            let mut machine = Machine { running: None, ..self.clone() };
-            machine.pi.tryboot &= !power_lost;
-            let flag = machine.pi.tryboot;
-            let number = start(&mut machine.pi, Bootable(can));
-            let event = format!("start, power lost: {power_lost}, bootable: {can:?}");
-            all.push((event, number.map_or(Err("nothing boots".to_owned()), |n| machine.boot(n, flag, can))));
+            for mut pi in self.views() {
+                pi.tryboot &= !power_lost;
+                let flag = pi.tryboot;
+                let is_shown = |slot| pi.front(slot).first == First::Fat;
+                let can = [can[0], can[1] && is_shown(Slot::A), can[2] && is_shown(Slot::B)];
+                let number = start(&mut pi, Bootable(can));
+                let machine = Machine { running: None, pi: Pi { tryboot: false, ..self.pi }, ..self.clone() };
+                let event = format!("start, power lost: {power_lost}, bootable: {can:?}");
+                let nothing = || Err("nothing boots".to_owned());
+                all.push((event, number.map_or_else(nothing, |number| machine.boot(number, flag, can))));
+            }
         }
         all
     }
 
-    /// I1, I2 and I3.
+    /// I1, I2, I3, and I4 for what the walk finds.
     fn boot(mut self, number: u32, flag: bool, can: [bool; 3]) -> Outcome {
         let what = booted(number, flag);
         let understood = self.understood();
@@ -75,8 +111,10 @@ impl Machine {
             }
             None => {}
             Some(Booted { slot, how }) if !self.trusted.contains(&slot) => {
-                // The walk finds whatever can boot: what is not good must not be left where it can.
                 let walked = !Bootable(can).can(if flag { self.pi.rows.tryboot } else { self.pi.rows.all });
+                if walked && !self.fit.contains(&slot) {
+                    return Err(format!("I4: the walk finds slot {slot}, which is neither good nor armed"));
+                }
                 if how == How::Trial && self.owed > 0 {
                     self.owed -= 1;
                 } else if !walked {
@@ -90,30 +128,50 @@ impl Machine {
         self.checked()
     }
 
-    fn apply(&mut self, change: Change) {
+    fn apply(&mut self, change: Change) -> Result<(), String> {
         match change {
             Change::Autoboot(state) => self.pi.rows = Rows::of(state),
             Change::Flag(set) => self.pi.tryboot = set,
             Change::Trial(trial) => self.pi.trial = trial,
+            Change::Discard(slot) => self.pi.trial = Some(Trial { slot, left: 0 }),
+            Change::Hide(slot) if self.runs() == Some(slot) => {
+                return Err(format!("{slot} runs and is hidden"));
+            }
+            Change::Hide(slot) => self.pi.fronts[slot as usize].first = First::Zeroes,
+            Change::Show(slot) => {
+                assert!(self.pi.front(slot).backup, "{slot} is shown from nothing");
+                self.pi.fronts[slot as usize].first = First::Fat;
+            }
         }
+        Ok(())
     }
 
-    /// All that a write of the control sector can leave when the power goes: nothing that makes
+    /// All that a write can leave when the power goes. Of the control sector: nothing that makes
     /// sense, or rows of both.
     fn torn(&self, change: Change) -> Vec<(String, Outcome)> {
-        let Change::Autoboot(state) = change else { return Vec::new() };
-        let (old, new) = (self.pi.rows, Rows::of(state));
-        let mixed = [
-            Rows { all: 0, tryboot: 0 },
-            Rows { all: new.all, tryboot: old.tryboot },
-            Rows { all: old.all, tryboot: new.tryboot },
-        ];
-        let torn = mixed.map(|rows| {
-            let mut machine = Machine { running: None, ..self.clone() };
-            machine.pi = Pi { rows, tryboot: false, ..machine.pi };
-            (format!("{change:?} torn: {rows:?}"), machine.checked())
+        let (old, fronts) = (self.pi.rows, self.pi.fronts);
+        let torn = match change {
+            Change::Autoboot(state) => {
+                let new = Rows::of(state);
+                let rows = [
+                    Rows { all: 0, tryboot: 0 },
+                    Rows { all: new.all, tryboot: old.tryboot },
+                    Rows { all: old.all, tryboot: new.tryboot },
+                ];
+                rows.map(|rows| Pi { rows, ..self.pi }).to_vec()
+            }
+            Change::Hide(slot) | Change::Show(slot) => {
+                let mut torn = Pi { fronts, ..self.pi };
+                torn.fronts[slot as usize].first = First::Garbage;
+                vec![torn]
+            }
+            Change::Flag(_) | Change::Trial(_) | Change::Discard(_) => Vec::new(),
+        };
+        let all = torn.into_iter().map(|pi| {
+            let machine = Machine { running: None, pi: Pi { tryboot: false, ..pi }, ..self.clone() };
+            (format!("{change:?} torn: {:?}, {:?}", pi.rows, pi.fronts), machine.checked())
         });
-        torn.into()
+        all.collect()
     }
 
     fn changes(
@@ -124,14 +182,54 @@ impl Machine {
     ) -> (Machine, Vec<(String, Outcome)>) {
         let (mut machine, mut all) = (before, Vec::new());
         for change in changes {
+            // What a trial is remembered of may be shown.
+            if let Change::Show(slot) = change
+                && machine.pi.trial.is_some_and(|trial| trial.slot == slot)
+            {
+                machine.is_fit(slot, true);
+            }
             all.extend(machine.torn(change));
-            machine.apply(change);
+            if let Err(broken) = machine.apply(change) {
+                all.push((format!("{name}: {change:?}"), Err(broken)));
+            }
             let cut = Machine { running: None, ..machine.clone() };
             all.push((format!("{name}: {change:?}, crash"), cut.clone().checked()));
             let off = Machine { pi: Pi { tryboot: false, ..cut.pi }, ..cut };
             all.push((format!("{name}: {change:?}, power off"), off.checked()));
         }
         (machine, all)
+    }
+
+    /// Once an operation that ends trials is done, the slot of one is none that the walk may find.
+    fn ended(&mut self) {
+        if let Some(Trial { slot, left: 0 }) = self.pi.trial
+            && !self.pi.tryboot
+            && self.runs() != Some(slot)
+            && self.pi.rows.committed().is_some_and(|committed| committed != slot)
+        {
+            self.is_fit(slot, false);
+        }
+    }
+
+    /// A slot that was staged is written: its first sector not at all, or last, or, by who knows no
+    /// better, first. Such a slot is in the walk's way until it is tried, or the next repair.
+    fn writes(&self) -> Vec<(String, Outcome)> {
+        let Some(slot) = self.runs().map(Slot::other).filter(|slot| !self.fit.contains(slot)) else {
+            return Vec::new();
+        };
+        let fronts = [
+            ("is being written", Front::EMPTY),
+            ("is written but for its first sector", Front::HIDDEN),
+            ("is half written, and shown", Front { first: First::Fat, backup: false }),
+            ("is written", Front::SHOWN),
+        ];
+        let write = |(what, front): (&str, Front)| {
+            let mut machine = self.clone();
+            machine.pi.fronts[slot as usize] = front;
+            machine.is_fit(slot, front.first == First::Fat);
+            (format!("slot {slot} {what}"), machine.checked())
+        };
+        fronts.map(write).to_vec()
     }
 
     fn operation(&self, operation: Operation) -> Vec<(String, Outcome)> {
@@ -155,12 +253,20 @@ impl Machine {
         let (mut machine, mut all) = self.changes(&format!("{operation:?}"), before, changes);
         match operation {
             Operation::Try(_, tries) => machine.owed = tries,
-            Operation::Rollback | Operation::Stage(_) => machine.owed = 0,
+            Operation::Rollback | Operation::Stage(_) => {
+                machine.owed = 0;
+                machine.ended();
+            }
             Operation::Repair | Operation::Commit => {
                 let committed = machine.pi.rows.committed().unwrap();
                 machine.trusted.retain(|slot| *slot == committed);
                 machine.remembered = committed;
                 machine.repaired = true;
+                // The committed slot's own start goes on with `resume`.
+                let resumes = Some(Booted { slot: committed, how: How::Committed });
+                if operation == Operation::Repair && self.running.flatten() != resumes {
+                    machine.ended();
+                }
             }
         }
         all.push((format!("{operation:?}, done"), machine.checked()));
@@ -180,8 +286,13 @@ impl Machine {
             }
             all.extend(self.operation(Operation::Commit));
             all.extend(self.operation(Operation::Rollback));
+            all.extend(self.writes());
             let changes = resume(&self.pi, self.understood(), &self.known());
-            let (machine, cuts) = self.changes("resume", self.clone(), changes);
+            let ends = !changes.is_empty();
+            let (mut machine, cuts) = self.changes("resume", self.clone(), changes);
+            if ends {
+                machine.ended();
+            }
             all.extend(cuts);
             all.push(("resume, done".to_owned(), machine.checked()));
         }
@@ -189,6 +300,15 @@ impl Machine {
         let mut lost = Machine { running: None, ..self.clone() };
         lost.pi.rows = Rows::default();
         all.push(("the control file is lost".to_owned(), lost.checked()));
+        // And so does the journal, of an otherwise whole disk: what was not good is no longer known not
+        // to be.
+        let mut lost = self.clone();
+        lost.pi.trial = None;
+        let is = |first| move |slot: &Slot| self.pi.front(*slot).first == first;
+        Slot::ALL.into_iter().filter(is(First::Fat)).for_each(|slot| lost.is_fit(slot, true));
+        if !Slot::ALL.iter().any(is(First::Garbage)) {
+            all.push(("the journal is lost".to_owned(), lost.checked()));
+        }
         all
     }
 
@@ -200,6 +320,8 @@ impl Machine {
         machine.up();
         let first = machine.running.flatten().ok_or("no slot boots after a repair")?;
         let slot = first.slot.other();
+        machine.all_of(Operation::Stage(slot))?;
+        machine.pi.fronts[slot as usize] = Front::HIDDEN;
         machine.all_of(Operation::Try(slot, 1))?;
         machine.up();
         if machine.running != Some(Some(Booted { slot, how: How::Trial })) {
@@ -221,8 +343,7 @@ impl Machine {
     fn all_of(&mut self, operation: Operation) -> Result<(), String> {
         let changes = plan(&self.pi, self.understood(), &self.known(), operation)
             .map_err(|refusal| format!("{operation:?}: {refusal}"))?;
-        changes.into_iter().for_each(|change| self.apply(change));
-        Ok(())
+        changes.into_iter().try_for_each(|change| self.apply(change))
     }
 }
 

@@ -4,8 +4,12 @@
 //!   0 MBR   1 GPT   2 entries   34...33 FAT: 1 boot, 1 + 1 table, 2 root, clusters of one sector
 //! ```
 
+use std::fs::File;
+use std::os::unix::fs::FileExt as _;
+use std::path::Path;
+
 use bootenv::grub::{self, GrubState};
-use bootenv::medium::SECTOR;
+use bootenv::medium::{SECTOR, Sector};
 use bootenv::rpi::{self, Autoboot};
 
 /// Sectors of the disk.
@@ -42,15 +46,48 @@ pub fn grub_disk() -> (Vec<u8>, Layout) {
     (disk, layout)
 }
 
-/// A disk of the Raspberry Pi track in its first state.
+/// Sectors of a slot of the Raspberry Pi: as few as a FAT32 can have.
+const SLOT: usize = 66_600;
+
+/// First sectors of the slots' partitions on [`pi_disk`], A first.
+pub const SLOTS: [u64; 2] = [(FIRST + LENGTH) as u64, (FIRST + LENGTH + SLOT) as u64];
+
+/// A disk of the Raspberry Pi track in its first state. Of the slots, there are the boot sectors.
 pub fn pi_disk() -> (Vec<u8>, Layout) {
     let file = Autoboot::initial().encode();
     let (fat, layout) = fat(&[], &[(rpi::AUTOBOOT, "AUTOBOOTTXT", &file)]);
-    let mut disk = vec![0; SECTORS * SECTOR];
+    let [a, b] = SLOTS.map(|first| first as usize);
+    let end = b + SLOT;
+    let mut disk = vec![0; (end + 20) * SECTOR];
     disk[FIRST * SECTOR..][..fat.len()].copy_from_slice(&fat);
-    let end = FIRST + LENGTH;
-    mbr(&mut disk, &[(0x0c, FIRST, LENGTH), (0x0c, end, 20), (0x0c, end + 20, 20), (0x83, end + 40, 20)]);
+    for sector in [a, b].into_iter().flat_map(|first| [first, first + 6]) {
+        disk[sector * SECTOR..][..SECTOR].copy_from_slice(&slot_boot_sector());
+    }
+    mbr(&mut disk, &[(0x0c, FIRST, LENGTH), (0x0c, a, SLOT), (0x0c, b, SLOT), (0x83, end, 20)]);
     (disk, layout)
+}
+
+/// Writes a file with holes where there are zeroes.
+pub fn write_sparse(path: &Path, bytes: &[u8]) {
+    let file = File::create(path).unwrap();
+    file.set_len(bytes.len() as u64).unwrap();
+    for (index, sector) in bytes.chunks(SECTOR).enumerate().filter(|(_, sector)| **sector != [0; SECTOR]) {
+        file.write_all_at(sector, (index * SECTOR) as u64).unwrap();
+    }
+}
+
+/// The boot sector of a FAT32 of clusters of one sector, which has a copy of it in sector 6.
+pub fn slot_boot_sector() -> Sector {
+    let mut boot = [0; SECTOR];
+    boot[..3].copy_from_slice(&[0xeb, 0x58, 0x90]);
+    boot[11..13].copy_from_slice(&(SECTOR as u16).to_le_bytes());
+    (boot[13], boot[16], boot[21]) = (1, 2, 0xf8);
+    boot[14..16].copy_from_slice(&32_u16.to_le_bytes());
+    boot[32..36].copy_from_slice(&(SLOT as u32).to_le_bytes());
+    boot[36..40].copy_from_slice(&521_u32.to_le_bytes());
+    (boot[44], boot[48], boot[50]) = (2, 1, 6);
+    boot[510..].copy_from_slice(&[0x55, 0xaa]);
+    boot
 }
 
 fn mbr(disk: &mut [u8], rows: &[(u8, usize, usize)]) {

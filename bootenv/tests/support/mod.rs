@@ -5,9 +5,12 @@
 mod disk;
 mod foreign;
 
-pub use disk::{Layout, crc32, grub_disk, pi_disk, seal_gpt, set_link};
+pub use disk::{
+    Layout, SLOTS, crc32, grub_disk, pi_disk, seal_gpt, set_link, slot_boot_sector, write_sparse,
+};
 pub use foreign::{foreign, tool};
 
+use std::cell::Cell;
 use std::collections::BTreeMap;
 use std::rc::Rc;
 
@@ -97,12 +100,15 @@ pub struct Recorder {
     /// Changes a sector as another program would, after so many reads.
     pub meddles: Option<(usize, u64, Sector)>,
     pub reads: usize,
+    /// Events so far, for those who record what else happened and when.
+    pub clock: Rc<Cell<usize>>,
 }
 
 impl Recorder {
     pub fn new(disk: Disk) -> Self {
         let (log, unreadable, unwritable, forgets, meddles) = (Vec::new(), None, None, false, None);
-        Recorder { disk, log, unreadable, unwritable, forgets, meddles, reads: 0 }
+        let clock = Rc::new(Cell::new(0));
+        Recorder { disk, log, unreadable, unwritable, forgets, meddles, reads: 0, clock }
     }
 }
 
@@ -129,23 +135,26 @@ impl Medium for Recorder {
             return Err(error.clone());
         }
         self.log.push(Event::Write(sector, *bytes));
+        self.clock.set(self.log.len());
         if self.forgets { Ok(()) } else { self.disk.write(sector, bytes) }
     }
 
     fn flush(&mut self) -> Result<(), MediumError> {
         self.log.push(Event::Flush);
+        self.clock.set(self.log.len());
         Ok(())
     }
 }
 
 /// All disks that a loss of power can leave behind: cut after every event, with every choice of the
 /// writes that were not flushed, any of them torn at any byte. The last ones are those of a cut after
-/// the end. Each with how it came about.
-pub fn cuts(before: &Disk, log: &[Event], mut visit: impl FnMut(&str, &Disk)) {
+/// the end. Each with the number of events that came before it, and how it came about.
+pub fn cuts(before: &Disk, log: &[Event], mut visit: impl FnMut(usize, &str, &Disk)) {
     let mut durable = before.clone();
     let mut pending: Vec<(u64, Sector)> = Vec::new();
     for at in 0..=log.len() {
-        choices(&durable, &pending, &format!("cut before event {at} of {}", log.len()), &mut visit);
+        let how = format!("cut before event {at} of {}", log.len());
+        choices(&durable, &pending, &how, &mut |how, disk| visit(at, how, disk));
         match log.get(at) {
             Some(Event::Write(sector, bytes)) => pending.push((*sector, *bytes)),
             Some(Event::Flush) => {

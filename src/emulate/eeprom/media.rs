@@ -3,6 +3,7 @@
 use crate::image::layout::{Entry, PartitionTable, PartitionType, Scheme};
 use crate::volume::fat::{Bits, Fat};
 use crate::volume::{Disk, TableError};
+use bootenv::bootsector::HIDDEN;
 use uuid::Uuid;
 
 /// What Windows calls a partition for data, and parted a FAT; the other type for FATs in a GPT is
@@ -70,6 +71,9 @@ impl<'a> Media<'a> {
         }
         let region = self.disk.partition(entry);
         let boot = region.read(0, region.size().min(512)).unwrap_or_default();
+        if boot == HIDDEN {
+            return Err("its first sector is empty, so that it has no file system".to_owned());
+        }
         let fat = Fat::open(region).map_err(|error| error.to_string())?;
         Ok(Part { number, doubt: doubt(&boot, &fat), fat })
     }

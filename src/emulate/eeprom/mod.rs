@@ -23,7 +23,7 @@ use serde::Serialize;
 use crate::board::{Board, Chip};
 use crate::volume::Disk;
 
-pub use release::NEWEST;
+pub use release::{NEWEST, Words, words};
 pub use render::{Explained, render};
 pub use rules::{Kind, RULES, Rule, rules_table};
 

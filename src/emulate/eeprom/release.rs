@@ -1,6 +1,8 @@
 //! Which release of the EEPROM can do what (raspberrypi/rpi-eeprom, `firmware-2711/release-notes.md`
 //! and `firmware-2712/release-notes.md`).
 
+use bootenv::calendar::days;
+
 use super::ModelError;
 use crate::board::Chip;
 
@@ -39,6 +41,35 @@ pub(super) const WALK_WITHOUT_FIRMWARE: Since = since("2025-08-20", ALWAYS);
 pub(super) const WALK_FOR_RAMDISK: Since = since("2026-02-23", "2026-02-23");
 /// Filters compare partitions in what the EEPROM reads.
 pub(super) const PARTITION_FILTERS: Since = since("2025-03-10", "2025-03-10");
+
+/// `capabilities` of an EEPROM that knows all about tryboot, and the bits of it that say so.
+const CAPABILITIES: u32 = 0x7f;
+const CAN_TRYBOOT: u32 = 1 << 3;
+const CAN_TRYBOOT_A_B: u32 = 1 << 2;
+
+/// What an EEPROM tells the kernel of itself.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Words {
+    /// What it can, as bits.
+    pub capabilities: u32,
+    /// When it was built, in seconds since 1970: at noon of its day.
+    pub build_timestamp: u32,
+}
+
+/// What a release tells the kernel.
+///
+/// # Errors
+/// [`ModelError::Date`] when `date` is none.
+pub fn words(chip: Chip, date: &str) -> Result<Words, ModelError> {
+    let release = Release::new(chip, date)?;
+    let without = |feature, bit| if release.has(feature) { 0 } else { bit };
+    let numbers: Vec<i64> = date.split('-').filter_map(|part| part.parse().ok()).collect();
+    let day = days((numbers[0], numbers[1], numbers[2]));
+    Ok(Words {
+        capabilities: CAPABILITIES & !without(TRYBOOT, CAN_TRYBOOT) & !without(SECTIONS, CAN_TRYBOOT_A_B),
+        build_timestamp: u32::try_from(day * 86_400 + 43_200).unwrap_or(0),
+    })
+}
 
 /// The release of a board's EEPROM.
 #[derive(Clone, Debug)]
@@ -81,6 +112,15 @@ mod tests {
         let has = |chip, date| Release::new(chip, date).unwrap().has(SECTIONS);
         assert!(!has(Chip::Bcm2711, "2022-10-17") && has(Chip::Bcm2711, "2022-10-18"));
         assert!(has(Chip::Bcm2712, "2022-10-17"));
+    }
+
+    #[test]
+    fn a_release_tells_what_it_can() {
+        let told = |date| words(Chip::Bcm2711, date).unwrap();
+        let noon = 1_755_648_000 + 43_200;
+        assert_eq!(told("2025-08-20"), Words { capabilities: 0x7f, build_timestamp: noon });
+        assert_eq!(told("2022-01-01").capabilities, 0x7b);
+        assert_eq!(told("1969-01-01"), Words { capabilities: 0x73, build_timestamp: 0 });
     }
 
     #[test]

@@ -14,7 +14,8 @@
 //! the tryboot flag over one reset.
 //!
 //! What QEMU leaves no trace of is not heard: the partition in a reboot's argument, and the value
-//! of the mailbox request, so one that takes the flag back sets it. Overlays are not applied.
+//! of the mailbox request, so that every second request since the start is taken to clear the flag.
+//! Overlays are not applied.
 
 mod card;
 pub mod machine;
@@ -150,7 +151,8 @@ impl Chain for Pi<'_> {
     fn start(&mut self) -> Result<Machine, BootError> {
         let disk = self.card.open()?;
         let choice = self.ask(&disk)?;
-        let parts = Parts::take(&disk, &choice.chosen, self.machine, self.is_cold)?;
+        let words = eeprom::words(self.question.board.chip, &self.question.eeprom)?;
+        let parts = Parts::take(&disk, &choice.chosen, self.machine, words, self.is_cold)?;
         let machine = Machine::start(&self.arguments(&parts, &choice.chosen))?;
         (self.choice, self.parts) = (Some(choice), Some(parts));
         Ok(machine)
@@ -159,7 +161,7 @@ impl Chain for Pi<'_> {
     fn reset(&mut self, machine: &mut Machine) -> Result<(), BootError> {
         // Its end writes the card back, and all that it logged has then been read.
         machine.stop().map_err(BootError::Channel)?;
-        self.question.tryboot = machine.messages.has_tag(SET_REBOOT_FLAGS);
+        self.question.tryboot = machine.messages.count(SET_REBOOT_FLAGS) % 2 == 1;
         self.question.reboot = None;
         self.is_cold = false;
         *machine = self.start()?;

@@ -10,7 +10,7 @@ use super::card::path_of;
 use super::machine::PiMachine;
 use crate::dtb::Dtb;
 use crate::emulate::BootError;
-use crate::emulate::eeprom::Chosen;
+use crate::emulate::eeprom::{Chosen, Words};
 use crate::volume::Disk;
 use crate::volume::fat::Fat;
 
@@ -23,9 +23,6 @@ const BOOTLOADER: &str = "/chosen/bootloader";
 
 /// `boot-mode` of an SD card.
 const SD_CARD: u32 = 1;
-
-/// What `capabilities` says of an EEPROM that knows all about tryboot.
-const CAPABILITIES: u32 = 0x7f;
 
 /// `rsts` after the power came, and after a reset by the watchdog, which is how Linux reboots.
 /// Measured on boards (raspberrypi/linux, issue 1586).
@@ -46,12 +43,13 @@ impl Parts {
         disk: &Disk,
         chosen: &Chosen,
         machine: &PiMachine,
+        eeprom: Words,
         is_cold: bool,
     ) -> Result<Parts, BootError> {
         let files = Files::open(disk, chosen.partition)?;
         let mut dtb = files.dtb(chosen)?;
         machine.patch(&mut dtb);
-        tell(&mut dtb, chosen, is_cold);
+        tell(&mut dtb, chosen, eeprom, is_cold);
         let initramfs = chosen.initramfs.as_deref().map(|names| files.join(names)).transpose()?;
         let in_memory = |bytes: &[u8]| memory_file(bytes).map_err(BootError::Memory);
         Ok(Parts {
@@ -70,13 +68,14 @@ impl Parts {
 }
 
 /// Tells the kernel what the firmware did, in words of four bytes.
-fn tell(dtb: &mut Dtb, chosen: &Chosen, is_cold: bool) {
+fn tell(dtb: &mut Dtb, chosen: &Chosen, eeprom: Words, is_cold: bool) {
     let words = [
         ("partition", chosen.partition),
         ("tryboot", u32::from(chosen.tryboot)),
         ("boot-mode", SD_CARD),
         ("rsts", if is_cold { POWER_ON } else { RESET }),
-        ("capabilities", CAPABILITIES),
+        ("capabilities", eeprom.capabilities),
+        ("build-timestamp", eeprom.build_timestamp),
     ];
     for (name, value) in words {
         dtb.set(BOOTLOADER, name, &value.to_be_bytes());

@@ -10,11 +10,13 @@
 
 use std::collections::BTreeMap;
 
+use bootenv::calendar::civil;
+
 use super::names::{self, Name, Short};
 use super::{Chain, FatError, Plan};
 use crate::image::extents::Extents;
 use crate::tree::{FileTree, Kind, Node, TreePath};
-use crate::units::{Bytes, civil};
+use crate::units::Bytes;
 
 const ENTRY: u64 = 32;
 /// Most entries in a directory: what the 16-bit count of a FAT16 root can say.

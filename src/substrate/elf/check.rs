@@ -56,6 +56,9 @@ pub enum ElfError {
         /// The system's reason.
         source: io::Error,
     },
+    /// A program that must be static is not there, no program, or needs a loader or libraries.
+    #[error("`{0}` is no static program\n\nhint: link it statically")]
+    NotStatic(TreePath),
     /// Loaders or libraries are missing.
     #[error("{}", list(.0))]
     Missing(Vec<Missing>),
@@ -113,6 +116,22 @@ pub fn check(tree: &FileTree, allow: &Allow) -> Result<(), ElfError> {
     }
     let missing = missing(tree, &objects, allow, &mut peek)?;
     if missing.is_empty() { Ok(()) } else { Err(ElfError::Missing(missing)) }
+}
+
+/// Checks that the file at `path` is a program for AArch64 that needs no loader and no libraries.
+///
+/// # Errors
+/// [`ElfError::NotStatic`] when it is none; as [`check`] when it is damaged or unreadable.
+pub fn check_static(tree: &FileTree, path: &str) -> Result<(), ElfError> {
+    let path = TreePath::root().join(path);
+    let linkage = match tree.get(&path).map(|node| &node.kind) {
+        Some(Kind::File(content)) => examine(&path, content, &mut Peek::default())?,
+        _ => None,
+    };
+    match linkage {
+        Some(Linkage { interpreter: None, needed, .. }) if needed.is_empty() => Ok(()),
+        _ => Err(ElfError::NotStatic(path)),
+    }
 }
 
 fn is_exempt(path: &TreePath, allow: &Allow) -> bool {
@@ -260,6 +279,18 @@ mod tests {
              hint: take the file for arm64"
         );
         check(&tree, &Allow { paths: vec!["opt".into()], ..Allow::default() }).unwrap();
+    }
+
+    #[test]
+    fn a_static_program_needs_nothing() {
+        let mut tree = system();
+        file(&mut tree, "bin/static", &Sample::default());
+        tree.file("bin/script", 0o755, Extents::bytes(*b"#!/bin/sh\n"));
+        check_static(&tree, "bin/static").unwrap();
+        for path in ["usr/bin/true", "bin/script", "bin/missing"] {
+            let error = check_static(&tree, path).unwrap_err().to_string();
+            assert_eq!(error, format!("`/{path}` is no static program\n\nhint: link it statically"));
+        }
     }
 
     #[test]

@@ -7,4 +7,4 @@ pub mod linkage;
 #[cfg(test)]
 pub(crate) mod sample;
 
-pub use check::{Allow, ElfError, check};
+pub use check::{Allow, ElfError, check, check_static};

@@ -69,6 +69,7 @@ pub(super) fn status(device: &mut Device) -> Result<String, Error> {
         .raw("whole", state.whole)
         .text("reset", Some(device.reset().word()))
         .text("no_trial", why.as_deref())
+        .text("doubt", device.doubt())
         .raw("journal", newest.as_ref().map_or("null".to_owned(), record));
     Ok(object.end() + "\n")
 }

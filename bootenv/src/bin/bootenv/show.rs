@@ -3,6 +3,7 @@
 use std::fmt::Write as _;
 use std::path::PathBuf;
 
+use bootenv::calendar::date;
 use bootenv::device::{Device, Found};
 use bootenv::journal::{Journal, Record};
 use bootenv::{BootFlow as _, Error, How, Slot};
@@ -53,6 +54,9 @@ pub(super) fn status(device: &mut Device) -> Result<String, Error> {
     if let Err(why) = device.can_try() {
         row("no trial", why.to_string().replace("\n\n", "; "));
     }
+    if let Some(why) = device.doubt() {
+        row("doubt", why.to_owned());
+    }
     if let Err(why) = device.history() {
         row("journal", why.to_string());
     }
@@ -67,9 +71,9 @@ pub(super) fn history(journal: &Journal) -> String {
 }
 
 fn line(record: &Record) -> String {
-    let Record { number, event, slot, committed, time, reset, .. } = record;
+    let Record { number, event, slot, committed, reset, .. } = record;
     let trial =
         record.trial.map_or(String::new(), |trial| format!(", {} left of {}", trial.left, trial.slot));
-    let (event, reset) = (event.word(), reset.word());
-    format!("{number}: slot {slot} {event}, committed {committed}{trial}; time {time}, reset {reset}\n")
+    let (event, reset, day) = (event.word(), reset.word(), date(record.time));
+    format!("{number}: slot {slot} {event}, committed {committed}{trial}; {day}, reset {reset}\n")
 }
