@@ -198,6 +198,6 @@ fn commits() {
     let mut medium = FileMedium::open(Path::new(&image), Access::Write).unwrap();
     match Grub::open(&mut medium, running) {
         Ok(mut flow) => flow.commit().unwrap(),
-        Err(_) => Rpi::open(&mut medium, Board, running).unwrap().commit().unwrap(),
+        Err(_) => Rpi::open(&mut medium, Board::default(), running).unwrap().commit().unwrap(),
     }
 }

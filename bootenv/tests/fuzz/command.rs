@@ -64,7 +64,7 @@ fn the_command_refuses_garbage_by_a_code_and_leaves_it_alone() {
     // Tables, FATs and directories are where damage matters.
     let places = [0..1536, 20_480..24_576];
     let cases = (any::<bool>(), any::<bool>(), vec(in_place(), 1..6), prop::option::of(0..140_000_usize));
-    judge(100, &cases, |(is_pi, late, damage, length)| {
+    judge(40, &cases, |(is_pi, late, damage, length)| {
         let mut bytes = disks[usize::from(is_pi)].clone();
         let place = places[usize::from(late)].clone();
         let spoilt = damaged(&bytes[place.clone()], &damage);
@@ -73,7 +73,7 @@ fn the_command_refuses_garbage_by_a_code_and_leaves_it_alone() {
         run(&image, &bytes)
     });
     let garbage = vec(any::<u8>(), 0..4096);
-    judge(30, &garbage, |garbage| run(&image, &garbage));
+    judge(10, &garbage, |garbage| run(&image, &garbage));
 }
 
 /// Things that are no image, by name.

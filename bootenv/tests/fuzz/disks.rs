@@ -144,7 +144,7 @@ fn disk(disk: &Disk, asked: Operation, running: Running) -> Result<bool, TestCas
     // Boot sectors of slots are written too, where the table says that they are.
     let pi = pi.into_iter().chain(pi_slots(disk)).collect::<Vec<_>>();
     let mut watched = Watched::new(disk);
-    let done = Rpi::open(&mut watched, Board, running).map(|mut flow| operation(&mut flow, asked));
+    let done = Rpi::open(&mut watched, Board::default(), running).map(|mut flow| operation(&mut flow, asked));
     judge_writes(&watched, &pi, &done)?;
     prop_assert!(!(is_generic && done.is_ok()), "a disk of both tracks");
     Ok(is_generic || done.is_ok())

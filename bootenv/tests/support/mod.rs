@@ -205,24 +205,29 @@ fn tears(old: &Sector, new: &Sector, at: usize) -> [(&'static str, Sector); 5] {
     ]
 }
 
-/// A board without memory: its flag is clear, and no try is left.
-#[derive(Debug)]
-pub struct Board;
+/// A board that keeps what it is told.
+#[derive(Debug, Default)]
+pub struct Board {
+    flag: bool,
+    trial: Option<Trial>,
+}
 
 impl Chip for Board {
     fn tryboot(&mut self) -> Result<bool, Error> {
-        Ok(false)
+        Ok(self.flag)
     }
 
-    fn set_tryboot(&mut self, _: bool) -> Result<(), Error> {
+    fn set_tryboot(&mut self, set: bool) -> Result<(), Error> {
+        self.flag = set;
         Ok(())
     }
 
     fn trial(&mut self) -> Result<Option<Trial>, Error> {
-        Ok(None)
+        Ok(self.trial)
     }
 
-    fn set_trial(&mut self, _: Option<Trial>) -> Result<(), Error> {
+    fn set_trial(&mut self, trial: Option<Trial>) -> Result<(), Error> {
+        self.trial = trial;
         Ok(())
     }
 }
