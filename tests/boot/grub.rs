@@ -101,9 +101,9 @@ fn said(console: &[u8]) -> Vec<String> {
 /// An image whose blocks are changed between starts.
 pub(super) struct Bench {
     pub(super) image: Image,
-    disk: File,
+    pub(super) disk: File,
     /// Offsets of the blocks, in bytes.
-    places: [u64; 2],
+    pub(super) places: [u64; 2],
 }
 
 impl Bench {
@@ -116,6 +116,11 @@ impl Bench {
                 image.debugfs(partition, &format!("rm /{file}"));
             }
         }
+        Bench::of(image)
+    }
+
+    /// The image itself.
+    pub(super) fn of(image: Image) -> Self {
         let disk = File::options().read(true).write(true).open(&image.path).unwrap();
         let places = places(&image.path);
         Bench { image, disk, places }

@@ -21,7 +21,7 @@ use rustix::pty::{OpenptFlags, grantpt, openpt, ptsname, unlockpt};
 use super::{Image, Project, log_file};
 
 /// How long anything may take on a slow and busy machine.
-const PATIENCE: Duration = Duration::from_secs(240);
+const PATIENCE: Duration = Duration::from_secs(120);
 
 /// Takes lines without echo and says how each one ended. The kernel keeps silent meanwhile.
 const READER: &str = "dmesg -n 1; stty -echo; exec sh -c \
@@ -138,7 +138,7 @@ impl Guest {
         if self.factory.try_wait().unwrap().is_some() {
             self.factory.stderr.take().unwrap().read_to_string(&mut stderr).unwrap();
         }
-        panic!("no `{pattern}` in {:?}, after {:?}\n{stderr}", self.unread, self.read);
+        panic!("no `{pattern}` in {:?}, after {:?}\n{stderr}", tail(&self.unread), tail(&self.read));
     }
 
     /// Whatever the console has said up to now and nobody looked at.
@@ -191,6 +191,12 @@ impl Drop for Guest {
             let _ = self.factory.wait();
         }
     }
+}
+
+/// Its last lines.
+fn tail(text: &str) -> String {
+    let lines: Vec<&str> = text.lines().collect();
+    lines[lines.len().saturating_sub(10)..].join("\n")
 }
 
 /// Both ends of a new terminal.

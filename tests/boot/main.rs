@@ -10,6 +10,7 @@ mod command;
 mod fallback;
 mod grub;
 mod guest;
+mod life;
 mod modules;
 mod pi;
 mod power;

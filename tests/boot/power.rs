@@ -62,7 +62,7 @@ impl Monitor {
 
 /// A start in which the write number `number`, from 0, finds the disk full, at which QEMU stops the
 /// machine, and the power is cut. True when it came so far; else a kernel was started before.
-fn cut(bench: &Bench, dir: &Path, number: usize) -> bool {
+pub(super) fn cut(image: &Image, dir: &Path, number: usize) -> bool {
     let rules = dir.join("rules");
     let mut text = String::new();
     for state in 1..=number {
@@ -74,8 +74,8 @@ fn cut(bench: &Bench, dir: &Path, number: usize) -> bool {
     text += &format!("[inject-error]\nevent = \"write_aio\"\nstate = \"{}\"\nerrno = \"28\"\n", number + 1);
     fs::write(&rules, text).unwrap();
     let mut monitor = Monitor::new(dir);
-    let disk = format!("drive.disk.file=blkdebug:{}:{}", rules.display(), bench.image.path.display());
-    let mut guest = Guest::start_with(&bench.image, &["-set", &disk, "-qmp", &monitor.argument()]);
+    let disk = format!("drive.disk.file=blkdebug:{}:{}", rules.display(), image.path.display());
+    let mut guest = Guest::start_with(image, &["-set", &disk, "-qmp", &monitor.argument()]);
     let stopped = loop {
         if monitor.has_stopped() {
             break true;
@@ -104,7 +104,7 @@ fn every_cut(whole: &Image, loads: [bool; 2], blocks: &[Block; 2]) -> (usize, us
     let mut seen = Vec::new();
     for number in 0..10 {
         bench.put(blocks);
-        if !cut(&bench, dir.path(), number) {
+        if !cut(&bench.image, dir.path(), number) {
             return (number, seen.len());
         }
         let left = bench.blocks();

@@ -74,7 +74,8 @@ pub(crate) fn how_text(how: How) -> &'static str {
     }
 }
 
-fn state_text(state: &GrubState) -> String {
+/// A state in the words of the vectors.
+pub(crate) fn state_text(state: &GrubState) -> String {
     let failed = state.failed.map_or("none".to_owned(), |slot| letters(&[slot]));
     format!("{} {} {} {failed}", letters(&[state.default]), state.tries, letters(&state.good))
 }
