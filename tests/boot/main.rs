@@ -10,6 +10,7 @@ mod command;
 mod fallback;
 mod grub;
 mod guest;
+mod kills;
 mod life;
 mod modules;
 mod pi;
