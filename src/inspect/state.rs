@@ -38,27 +38,21 @@ fn grub(esp: &Opened) -> BootState {
     let mut found =
         BootState { next: None, file: GRUBENV.to_owned(), variables: Vec::new(), problems: Vec::new() };
     for file in [GRUBENV, GRUBENV_SPARE] {
-        match block(esp, file).and_then(|block| boot_state(&block)) {
-            Ok(_) if found.next.is_some() => {}
-            Ok((state, env)) => {
-                found.next = Some(state.next().to_string());
-                file.clone_into(&mut found.file);
-                found.variables = variables(&env);
-            }
-            Err(problem) => found.problems.push(format!("`{file}`: {problem}")),
+        let read = block(esp, file);
+        let state = read.as_ref().ok().and_then(|block| GrubState::as_grub_reads(block));
+        if let (Ok(block), Some(state), None) = (&read, state, &found.next) {
+            found.next = Some(state.next().to_string());
+            file.clone_into(&mut found.file);
+            found.variables = GrubEnv::decode(block).map_or(Vec::new(), |env| variables(&env));
         }
+        let whole = read.and_then(|block| GrubState::decode(&block).map_err(|error| error.to_string()));
+        found.problems.extend(whole.err().map(|problem| format!("`{file}`: {problem}")));
     }
     found
 }
 
 fn block(selector: &Opened, file: &str) -> Result<Vec<u8>, String> {
     selector.read(file, LARGEST_BLOCK).ok_or_else(|| "there is no such file".to_owned())
-}
-
-fn boot_state(block: &[u8]) -> Result<(GrubState, GrubEnv), String> {
-    let env = GrubEnv::decode(block).map_err(|error| error.to_string())?;
-    let state = GrubState::decode(block).map_err(|error| error.to_string())?;
-    Ok((state, env))
 }
 
 fn variables(env: &GrubEnv) -> Vec<(String, String)> {

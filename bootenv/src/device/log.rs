@@ -32,7 +32,10 @@ impl Log {
             Access::Look | Access::Read => JournalFile::look(path),
             Access::Write => JournalFile::open(path),
         };
-        let file = opened.map_err(|error| std::format!("`{}`: {error}", path.display()));
+        let file = opened.map_err(|error| {
+            let why = if let Error::Journal(why) = error { why } else { error.to_string() };
+            std::format!("`{}`: {why}", path.display())
+        });
         Log { file, reset, expected: None }
     }
 

@@ -57,8 +57,8 @@ pub(super) fn status(device: &mut Device) -> Result<String, Error> {
     if let Some(why) = device.doubt() {
         row("doubt", why.to_owned());
     }
-    if let Err(why) = device.history() {
-        row("journal", why.to_string());
+    if let Err(Error::Journal(why)) = device.history() {
+        row("journal", why);
     }
     Ok(text)
 }
