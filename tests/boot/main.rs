@@ -4,6 +4,7 @@
 //! every boot is kept in `target/boot-logs`.
 
 #![allow(clippy::unwrap_used, reason = "a test fails where it stands")]
+#![allow(clippy::print_stdout, reason = "figures and seeds, for `--nocapture`")]
 
 mod built;
 mod command;
