@@ -37,7 +37,7 @@ const ROOMS: &[(&str, &[&str])] = &[
     ("println!", &["src/progress.rs", "src/cmd/", "src/main.rs", "bootenv/src/bin/"]),
     ("SystemTime::now", &["src/fetch/host.rs", "bootenv/src/device/log.rs"]),
     ("rand::", &[]),
-    ("unsafe ", &["bootenv/src/device/sys.rs"]),
+    ("unsafe ", &["bootenv/src/device/sys.rs", "bootenv/capi/src/ffi.rs"]),
     ("boot_default", &["bootenv/"]),
     ("\"autoboot.txt\"", &["bootenv/"]),
     ("\"start4.elf\"", &["bootenv/"]),
@@ -51,7 +51,7 @@ const ROOMS: &[(&str, &[&str])] = &[
 
 fn sources() -> Vec<(PathBuf, String)> {
     let mut files = Vec::new();
-    let mut dirs = vec![PathBuf::from("src"), PathBuf::from("bootenv/src")];
+    let mut dirs: Vec<PathBuf> = ["src", "bootenv/src", "bootenv/capi/src"].map(PathBuf::from).into();
     while let Some(dir) = dirs.pop() {
         for entry in fs::read_dir(&dir).unwrap().map(Result::unwrap) {
             let path = entry.path();

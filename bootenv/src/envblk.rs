@@ -113,8 +113,9 @@ fn unescaped(value: &[u8]) -> Vec<u8> {
     plain
 }
 
+/// What comes after a line, which reaches over a line break behind a backslash.
 fn next_line(bytes: &[u8]) -> &[u8] {
-    bytes.iter().position(|byte| *byte == b'\n').map_or(&[], |at| &bytes[at + 1..])
+    bytes.get(value_length(bytes) + 1..).unwrap_or_default()
 }
 
 #[cfg(test)]

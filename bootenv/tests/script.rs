@@ -108,7 +108,7 @@ fn the_vectors_hold_for_the_function_and_for_the_script() {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 64, failure_persistence: None, ..ProptestConfig::default() })]
+    #![proptest_config(ProptestConfig { cases: 128, failure_persistence: None, ..ProptestConfig::default() })]
 
     /// `grub-editenv` is built from the same `envblk.c` as GRUB.
     #[test]
@@ -116,7 +116,7 @@ proptest! {
         old in prop::collection::vec(("[a-c]{1,2}", "[a-z \\\\=]{0,6}"), 0..5),
         name in "[a-c]{1,2}",
         value in "[a-z \\\\=]{0,6}",
-        torn in prop::option::of((25_usize..90, "[a-z=#\n]{1,3}")),
+        torn in prop::option::of((25_usize..90, r"[a-z=#\n\\]{1,3}")),
     ) {
         let mut env = bootenv::grubenv::GrubEnv::new();
         for (name, value) in [("x", "1")].into_iter().chain(old.iter().map(|(n, v)| (n.as_str(), v.as_str()))) {

@@ -4,11 +4,13 @@
 
 mod disk;
 mod foreign;
+mod machine;
 
 pub use disk::{
     Layout, SLOTS, crc32, grub_disk, pi_disk, seal_gpt, set_link, slot_boot_sector, write_sparse,
 };
 pub use foreign::{foreign, tool};
+pub use machine::GenericMachine;
 
 use std::cell::Cell;
 use std::collections::BTreeMap;

@@ -6,12 +6,12 @@ use bootenv::Slot;
 use lexopt::prelude::*;
 
 /// Tries of a trial when none are named.
-const TRIES: u8 = 3;
+pub(super) const TRIES: u8 = 3;
 
 pub(super) const HELP: &str = "\
 The A/B boot state of a machine with two system slots.
 
-Usage: bootenv [--image FILE|DEVICE] [--journal FILE] [--json] COMMAND
+Usage: bootenv [--image FILE|DEVICE | --root DIR] [--journal FILE] [--json] COMMAND
 
   status             which slot runs, which is committed, what the next start boots
   stage SLOT         before a slot is written: nothing hands over to it from here on
@@ -30,6 +30,7 @@ Usage: bootenv [--image FILE|DEVICE] [--journal FILE] [--json] COMMAND
 SLOT is `a`, `b`, or `other` for the one that does not run.
 
   --image PATH       an image or a disk instead of the running machine
+  --root DIR         a machine whose /proc, /sys, /dev and /run are below DIR
   --journal FILE     the journal; `/run/factory/mnt/data/bootenv.journal` unless told
   --json             answers for programs
   --help, --version
@@ -51,6 +52,7 @@ pub(super) enum Ask {
 pub(super) struct Args {
     pub(super) command: Command,
     pub(super) image: Option<OsString>,
+    pub(super) root: Option<OsString>,
     pub(super) journal: Option<OsString>,
     pub(super) json: bool,
 }
@@ -93,11 +95,12 @@ pub(super) fn parse() -> Result<Ask, lexopt::Error> {
 }
 
 fn read(mut parser: lexopt::Parser) -> Result<Ask, lexopt::Error> {
-    let (mut image, mut journal, mut json, mut tries) = (None, None, false, None);
+    let (mut image, mut root, mut journal, mut json, mut tries) = (None, None, None, false, None);
     let mut words: Vec<String> = Vec::new();
     while let Some(argument) = parser.next()? {
         match argument {
             Long("image") => image = Some(parser.value()?),
+            Long("root") => root = Some(parser.value()?),
             Long("journal") => journal = Some(parser.value()?),
             Long("json") => json = true,
             Long("tries") => tries = Some(parser.value()?.parse()?),
@@ -113,10 +116,12 @@ fn read(mut parser: lexopt::Parser) -> Result<Ask, lexopt::Error> {
         Command::Find | Command::Start | Command::Restart if image.is_some() => {
             Err(format!("`{}` is for the running machine, not for an image", words[0]).into())
         }
+        _ if image.is_some() && root.is_some() => Err("`--image` and `--root` exclude each other".into()),
+        Command::Restart if root.is_some() => Err("`restart` is for the running machine".into()),
         _ if tries.is_some() && !matches!(command, Command::Try { .. }) => {
             Err("`--tries` goes with `try`".into())
         }
-        _ => Ok(Ask::Do(Args { command, image, journal, json })),
+        _ => Ok(Ask::Do(Args { command, image, root, journal, json })),
     }
 }
 
@@ -189,6 +194,8 @@ mod tests {
             "commit --tries 2",
             "--image",
             "--image x start",
+            "--image x --root y status",
+            "--root x restart",
             "rauc set-state a ugly",
             "fly",
             "--fly",

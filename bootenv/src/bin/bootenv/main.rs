@@ -60,7 +60,7 @@ fn print(text: &str) -> ExitCode {
 fn run(args: &Args) -> Result<String, Error> {
     let mut answer = String::new();
     match args.command {
-        Command::Find => return Ok(show::find(&System::running().find())),
+        Command::Find => return Ok(show::find(&system(args).find())),
         Command::Restart => match device::restart(&System::running())? {},
         Command::Status => {
             let (mut device, json) = (open(args, Access::Read)?, args.json);
@@ -99,8 +99,12 @@ fn open(args: &Args, access: Access) -> Result<Device, Error> {
     let journal = args.journal.as_deref();
     match &args.image {
         Some(image) => Device::image(Path::new(image), access),
-        None => Device::running(&System::running(), access, journal.map(Path::new)),
+        None => Device::running(&system(args), access, journal.map(Path::new)),
     }
+}
+
+fn system(args: &Args) -> System {
+    args.root.as_ref().map_or_else(System::running, |root| System::below(Path::new(root)))
 }
 
 /// The slot that is meant; `other` is the one that is not running, or else not committed.

@@ -1,22 +1,20 @@
 //! RAUC's custom boot loader backend (RAUC documentation, "Custom Bootloader Backend Interface").
 //!
-//! | RAUC asks | is |
-//! |---|---|
-//! | `get-primary` | the slot that the next start boots |
-//! | `set-primary SLOT` | `try` of the other slot; the end of a trial, for the committed one |
-//! | `get-state SLOT` | `good` for the committed slot, and for one that is tried or runs |
-//! | `set-state SLOT good` | `commit`, of the slot that runs; nothing for the other |
-//! | `set-state SLOT bad` | `stage`, of the slot that does not run; the end of a trial, of the one that does |
-//! | `get-current` | the slot that runs |
+//! | RAUC asks | when | is |
+//! |---|---|---|
+//! | `get-current` | it starts, in newer versions than 1.8 | the slot that runs |
+//! | `get-primary` | `rauc status` | the slot that the next start boots |
+//! | `get-state SLOT` | `rauc status` | `good` for the committed slot, the next one, and the one that runs |
+//! | `set-state SLOT bad` | before it writes the slot | `stage` |
+//! | `set-primary SLOT` | when the slot is written, `mark-active` | `try`; for the slot that runs `commit`, for the committed one the end of a trial |
+//! | `set-state SLOT good` | `mark-good`, mostly at the end of a start | `commit`, for the slot that runs, unless it is committed; else nothing |
+//! | `set-state SLOT bad` | `mark-bad` of the slot that runs | the end of its trial; refused when it is committed |
 
 use bootenv::device::Device;
 use bootenv::medium::Access;
 use bootenv::{BootFlow as _, Error, Refusal, Slot};
 
-use super::args::Rauc;
-
-/// Tries of a slot that RAUC has installed.
-const TRIES: u8 = 3;
+use super::args::{Rauc, TRIES};
 
 /// Does what RAUC asks for.
 pub(super) fn answer(
@@ -33,22 +31,39 @@ pub(super) fn answer(
             let good = [state.default, state.next, booted].contains(&Some(slot));
             Ok(if good { "good\n" } else { "bad\n" }.to_owned())
         }
-        Rauc::SetPrimary(slot) => {
-            let mut device = open(Access::Write)?;
-            let default = device.default_slot()?;
-            let done = if slot == default { device.rollback() } else { device.try_next(slot, TRIES) };
-            done.map(|()| String::new())
-        }
-        Rauc::SetState(slot, good) => {
-            let mut device = open(Access::Write)?;
-            let runs = device.booted_slot() == Some(slot);
-            match (runs, good) {
-                (true, true) => device.commit()?,
-                (true, false) => device.rollback()?,
-                (false, true) => {}
-                (false, false) => device.stage(slot)?,
-            }
-            Ok(String::new())
-        }
+        Rauc::SetPrimary(slot) => set_primary(&mut open(Access::Write)?, slot),
+        Rauc::SetState(slot, true) => set_good(&mut open(Access::Write)?, slot),
+        Rauc::SetState(slot, false) => set_bad(&mut open(Access::Write)?, slot),
     }
+}
+
+fn set_primary(device: &mut Device, slot: Slot) -> Result<String, Error> {
+    if slot == device.default_slot()? {
+        device.rollback()?;
+    } else if device.booted_slot() == Some(slot) {
+        device.commit()?;
+    } else {
+        device.try_next(slot, TRIES)?;
+    }
+    Ok(String::new())
+}
+
+/// A slot that does not run is tried before it is good. The committed slot is, and what else is armed
+/// stays so: `mark-good` may come between an installation and its restart.
+fn set_good(device: &mut Device, slot: Slot) -> Result<String, Error> {
+    if device.booted_slot() == Some(slot) && device.default_slot()? != slot {
+        device.commit()?;
+    }
+    Ok(String::new())
+}
+
+fn set_bad(device: &mut Device, slot: Slot) -> Result<String, Error> {
+    if device.booted_slot() != Some(slot) {
+        device.stage(slot)?;
+    } else if device.default_slot()? == slot {
+        return Err(Refusal::SlotCommitted(slot).into());
+    } else {
+        device.rollback()?;
+    }
+    Ok(String::new())
 }
