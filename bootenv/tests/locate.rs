@@ -16,8 +16,7 @@ use bootenv::machine::rpi::Front;
 use bootenv::medium::{Access, FileMedium, Medium, Memory};
 use bootenv::rpi::{AUTOBOOT_PLACE, Autoboot};
 use bootenv::{BootFlow, How, Running, Slot};
-use proptest::prelude::*;
-use support::{Disk, Layout, SLOTS, grub_disk, pi_disk, seal_gpt, set_link};
+use support::{Disk, Layout, foreign, grub_disk, pi_disk, seal_gpt, set_link, tool};
 
 fn find(bytes: Vec<u8>, place: &Place) -> Result<Extent, LocateError> {
     locate(&mut Memory::new(bytes), place)
@@ -165,54 +164,6 @@ fn two_names_of_one_sector_are_refused() {
     assert_eq!(error, LocateError::Shared.into());
 }
 
-fn tool(program: &str, arguments: &[&str]) {
-    let path = "/usr/sbin:/usr/bin:/sbin:/bin";
-    let output =
-        Command::new(program).args(arguments).env("PATH", path).env("MTOOLS_SKIP_CHECK", "1").output();
-    let output =
-        output.unwrap_or_else(|error| panic!("`{program}` does not start ({error}); run .ci/setup --tests"));
-    assert!(output.status.success(), "{program} {arguments:?}: {}", String::from_utf8_lossy(&output.stderr));
-}
-
-/// A disk made by sfdisk, mkfs.vfat and mtools, with a FAT of `width` bits.
-fn foreign(dir: &Path, gpt: bool, width: &str, mebibytes: u64, cluster: &str) -> String {
-    let path = dir.join("disk.img");
-    let fat = dir.join("fat.img");
-    fs::File::create(&path).unwrap().set_len((mebibytes + 4) << 20).unwrap();
-    fs::File::create(&fat).unwrap().set_len(mebibytes << 20).unwrap();
-    let [disk, fat] = [&path, &fat].map(|path| path.to_str().unwrap());
-    let (label, kind) = if gpt { ("gpt", "U") } else { ("dos", "c") };
-    let script = format!("label: {label}\nstart=2048, size={}, type={kind}\n", mebibytes << 11);
-    let table = dir.join("table");
-    fs::write(&table, script).unwrap();
-    tool("sh", &["-c", &format!("sfdisk -q {disk} < {}", table.display())]);
-    tool("mkfs.vfat", &["-F", width, "-s", cluster, fat]);
-    let block = dir.join("block");
-    let files: &[&str] = if gpt {
-        fs::write(&block, GrubState::initial().encode()).unwrap();
-        tool("mmd", &["-i", fat, "::/EFI", "::/EFI/factory"]);
-        &["EFI/factory/grub.cfg.with.a.long.name", "EFI/factory/grubenv", "EFI/factory/grubenv.spare"]
-    } else {
-        fs::write(&block, Autoboot::initial().encode()).unwrap();
-        &["config.txt", "autoboot.txt"]
-    };
-    for file in files {
-        tool("mcopy", &["-i", fat, block.to_str().unwrap(), &format!("::/{file}")]);
-    }
-    tool(
-        "dd",
-        &[
-            &format!("if={fat}"),
-            &format!("of={disk}"),
-            "bs=1M",
-            "seek=1",
-            "conv=notrunc,sparse",
-            "status=none",
-        ],
-    );
-    disk.to_owned()
-}
-
 #[test]
 fn files_are_found_on_the_file_systems_of_other_tools_and_changed_by_one_sector() {
     for (width, mebibytes, cluster) in
@@ -303,50 +254,4 @@ fn a_slot_of_mkfs_vfat_is_none_to_mtools_while_it_is_hidden_and_the_same_as_befo
     assert!(lists());
     tool("dd", &[&format!("if={disk}"), &format!("of={fat}"), "bs=1M", "skip=38", "count=36", "status=none"]);
     tool("fsck.vfat", &["-n", &fat]);
-}
-
-/// Where damage matters: tables, directories and chains, the first slot's boot sectors; and anywhere.
-fn places() -> impl Strategy<Value = usize> {
-    let slot = SLOTS[0] as usize * 512;
-    prop_oneof![
-        0..2048_usize,
-        20480..24576_usize,
-        slot..slot + 512,
-        slot + 3072..slot + 3584,
-        0..131_072_usize
-    ]
-}
-
-proptest! {
-    #![proptest_config(ProptestConfig { cases: 2000, failure_persistence: None, ..ProptestConfig::default() })]
-
-    #[test]
-    fn a_damaged_disk_never_panics_or_hangs_and_a_refused_one_is_not_written_to(
-        damage in prop::collection::vec((places(), any::<u8>()), 1..12),
-        sealed: bool,
-        length in prop_oneof![Just(usize::MAX), 0..131_072_usize],
-    ) {
-        for (mut bytes, gpt) in [(grub_disk().0, true), (pi_disk().0, false)] {
-            for (at, byte) in &damage {
-                bytes[*at] = *byte;
-            }
-            if sealed && gpt {
-                seal_gpt(&mut bytes);
-            }
-            bytes.truncate(length);
-            let mut disk = Disk::new(bytes);
-            let running = Running::in_slot(Slot::A, How::Committed);
-            if gpt {
-                let done = Grub::open(&mut disk, running).and_then(|mut flow| flow.try_next(Slot::B, 1));
-                prop_assert!(done.is_ok() || disk.changed.is_empty());
-            } else {
-                let _ = locate(&mut disk, &AUTOBOOT_PLACE);
-                for slot in Slot::ALL {
-                    if let Ok(sector) = BootSector::read(&mut disk, slot) && sector.hide(&mut disk).is_ok() {
-                        prop_assert_eq!(disk.changed.values().next(), Some(&[0; 512]));
-                    }
-                }
-            }
-        }
-    }
 }

@@ -3,55 +3,25 @@
 
 #![allow(clippy::unwrap_used, reason = "a test fails where it stands")]
 
+#[path = "support/vectors.rs"]
+mod vectors;
+
 use std::fs;
 use std::path::Path;
 use std::process::{Command, Output};
 
 use bootenv::grub::GrubState;
 use bootenv::machine::grub::{Copies, Copy, Step, World, start};
-use bootenv::{How, Slot, envblk};
+use bootenv::{Slot, envblk};
 use proptest::prelude::*;
+use vectors::{Vector, machine};
 
 const SCRIPT: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../tracks/generic/grub.cfg");
 const STAGE: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/stage.sh");
-const VECTORS: &str = include_str!("../vectors/grub.txt");
 
 fn run(program: &str, arguments: &[&str]) -> Output {
     let output = Command::new(program).args(arguments).env("PATH", "/usr/sbin:/usr/bin:/sbin:/bin").output();
     output.unwrap_or_else(|error| panic!("`{program}` does not start ({error}); run .ci/setup --tests"))
-}
-
-fn letters(slots: &[Slot]) -> String {
-    let text: String = slots.iter().map(|slot| slot.to_string().to_uppercase()).collect();
-    if text.is_empty() { "none".to_owned() } else { text }
-}
-
-fn state_text(state: &GrubState) -> String {
-    let failed = state.failed.map_or("none".to_owned(), |slot| letters(&[slot]));
-    format!("{} {} {} {failed}", letters(&[state.default]), state.tries, letters(&state.good))
-}
-
-fn step_text(step: &Step) -> String {
-    match step {
-        Step::Save(copy, state) => {
-            let copy = if *copy == Copy::Primary { "primary" } else { "spare" };
-            format!("save {copy} {}", state_text(state))
-        }
-        Step::Fails(slot) => format!("fails {slot}"),
-        Step::Boot(booted) => {
-            let how = match booted.how {
-                How::Committed => "committed",
-                How::Trial => "trial",
-                How::HandOver => "handover",
-            };
-            format!("boot {} {how}", booted.slot)
-        }
-        Step::Reset(seconds) => format!("reset {seconds}"),
-    }
-}
-
-fn machine(copies: &Copies, world: World) -> String {
-    start(copies, world).iter().map(step_text).collect::<Vec<_>>().join("; ")
 }
 
 /// Runs the script in a directory with these blocks, and compares the blocks it leaves as well.
@@ -126,32 +96,13 @@ fn the_script_does_what_the_transition_function_says() {
     println!("{} cases", cases.len());
 }
 
-fn parse_state(text: &str) -> Option<GrubState> {
-    let words: Vec<&str> = text.split_whitespace().collect();
-    let [default, tries, good, failed] = words[..] else {
-        assert_eq!(words, ["lost"]);
-        return None;
-    };
-    let good = Slot::ALL.into_iter().filter(|slot| good.contains(&letters(&[*slot]))).collect();
-    Some(GrubState {
-        default: default.parse().unwrap(),
-        tries: tries.parse().unwrap(),
-        good,
-        failed: failed.parse().ok(),
-    })
-}
-
 #[test]
 fn the_vectors_hold_for_the_function_and_for_the_script() {
     let dir = tempfile::tempdir().unwrap();
-    let rows: Vec<&str> = VECTORS.lines().filter(|line| !line.starts_with('#')).collect();
-    for row in &rows {
-        let columns: Vec<&str> = row.split('|').map(str::trim).collect();
-        let [primary, spare, loads, steps] = columns[..] else { panic!("{row}") };
-        let copies = Copies { primary: parse_state(primary), spare: parse_state(spare) };
-        let world = World { a_loads: loads.contains('a'), b_loads: loads.contains('b'), saves: true };
-        assert_eq!(machine(&copies, world), steps, "{row}");
-        assert_eq!(script(dir.path(), &copies, world), steps, "{row}");
+    let rows = vectors::all();
+    for Vector { row, copies, world, steps } in &rows {
+        assert_eq!(machine(copies, *world), *steps, "{row}");
+        assert_eq!(script(dir.path(), copies, *world), *steps, "{row}");
     }
     assert!(rows.len() > 20);
 }

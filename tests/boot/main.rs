@@ -4,16 +4,24 @@
 //! every boot is kept in `target/boot-logs`.
 
 #![allow(clippy::unwrap_used, reason = "a test fails where it stands")]
+#![allow(clippy::print_stdout, reason = "figures and seeds, for `--nocapture`")]
 
 mod built;
 mod command;
 mod fallback;
+mod grub;
+mod guest;
+mod kills;
+mod life;
 mod modules;
 mod pi;
+mod power;
 mod rootfs;
 mod start;
 mod trial;
 mod vcio;
+#[path = "../../bootenv/tests/support/vectors.rs"]
+mod vectors;
 
 use std::fs::{self, Permissions};
 use std::os::unix::fs::PermissionsExt as _;

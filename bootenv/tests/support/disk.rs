@@ -129,7 +129,8 @@ pub fn seal_gpt(disk: &mut [u8]) {
     disk[SECTOR + 16..SECTOR + 20].copy_from_slice(&sum);
 }
 
-fn crc32(bytes: &[u8]) -> u32 {
+/// The checksum of GPT and journal.
+pub fn crc32(bytes: &[u8]) -> u32 {
     let mut crc = u32::MAX;
     for byte in bytes {
         crc ^= u32::from(*byte);

@@ -3,16 +3,22 @@
 #![allow(dead_code, unreachable_pub, unused_imports, reason = "every test takes what it needs")]
 
 mod disk;
+mod foreign;
 mod machine;
 
-pub use disk::{Layout, SLOTS, grub_disk, pi_disk, seal_gpt, set_link, slot_boot_sector, write_sparse};
+pub use disk::{
+    Layout, SLOTS, crc32, grub_disk, pi_disk, seal_gpt, set_link, slot_boot_sector, write_sparse,
+};
+pub use foreign::{foreign, tool};
 pub use machine::GenericMachine;
 
 use std::cell::Cell;
 use std::collections::BTreeMap;
 use std::rc::Rc;
 
+use bootenv::flow::Chip;
 use bootenv::medium::{Medium, MediumError, SECTOR, Sector};
+use bootenv::{Error, Trial};
 
 /// A disk that shares what was not changed, so that thousands of them are cheap.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -199,4 +205,31 @@ fn tears(old: &Sector, new: &Sector, at: usize) -> [(&'static str, Sector); 5] {
         ("new, then ones", join(new, &ones)),
         ("ones, then new", join(&ones, new)),
     ]
+}
+
+/// A board that keeps what it is told.
+#[derive(Debug, Default)]
+pub struct Board {
+    flag: bool,
+    trial: Option<Trial>,
+}
+
+impl Chip for Board {
+    fn tryboot(&mut self) -> Result<bool, Error> {
+        Ok(self.flag)
+    }
+
+    fn set_tryboot(&mut self, set: bool) -> Result<(), Error> {
+        self.flag = set;
+        Ok(())
+    }
+
+    fn trial(&mut self) -> Result<Option<Trial>, Error> {
+        Ok(self.trial)
+    }
+
+    fn set_trial(&mut self, trial: Option<Trial>) -> Result<(), Error> {
+        self.trial = trial;
+        Ok(())
+    }
 }
