@@ -45,6 +45,14 @@ fn path() -> String {
 #[allow(clippy::too_many_lines, reason = "a table of equal rows")]
 fn damages() -> Vec<Damage> {
     vec![
+        (
+            // The two directories on the way, as one chain of the file's length.
+            |disk, layout| {
+                layout.tables.iter().for_each(|table| set_link(disk, *table, 2, 3));
+                disk[layout.entries[0] + 26..][..2].copy_from_slice(&2_u16.to_le_bytes());
+            },
+            LocateError::Chain(path()),
+        ),
         (|disk, _| disk.fill(0), LocateError::NoTable),
         (|disk, _| disk[450] = 0x83, LocateError::OtherTable),
         (|disk, _| disk[TABLE] = 0, LocateError::TableDamaged("its header is missing")),

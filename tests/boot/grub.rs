@@ -196,11 +196,14 @@ fn from_vectors() -> Vec<Case> {
     cases.collect()
 }
 
+/// What is done to a block.
+type Tear = fn(&mut Block);
+
 /// Blocks that a loss of power leaves behind, and such that cannot be saved.
 fn torn() -> Vec<Case> {
     let state = |tries| GrubState { tries, good: vec![Slot::A], ..GrubState::initial() };
     let [armed, settled] = [3, 0].map(|tries| state(tries).encode().to_vec());
-    let tears: [(&str, fn(&mut Block)); 6] = [
+    let tears: [(&str, Tear); 6] = [
         ("zeros from the middle of a name", |block| block[60..SECTOR].fill(0)),
         ("zeros behind the last variable", |block| block[200..SECTOR].fill(0)),
         ("ones from the middle of a value", |block| block[54..SECTOR].fill(0xff)),

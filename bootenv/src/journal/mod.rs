@@ -1,8 +1,8 @@
 //! What happened to the slots last, for people and for what the boot ROM does not count.
 //!
 //! ```text
-//!   0     record, an even number     "bootenv journal 1\n" "number 42\n" ... newlines ... "crc 1c291ca3\n"
-//!   512   record, an odd number      the same
+//!   0     record     "bootenv journal 1\n" "number 42\n" ... newlines ... "crc 1c291ca3\n"
+//!   512   record     the same, with the number before or after
 //! ```
 //!
 //! A record is one sector of text. The older of the two is written over, so a record that loses power
@@ -106,6 +106,8 @@ pub struct Journal {
     pub records: [Option<Record>; 2],
     /// What is wrong with each sector.
     pub problems: [Option<RecordError>; 2],
+    /// The sector that the newest record is in.
+    newest_at: usize,
 }
 
 const EVENTS: [(Event, &str); 6] = [
@@ -148,14 +150,16 @@ impl Journal {
         });
         let problems = records.map(Result::err);
         let mut records = records.map(Result::ok);
+        let numbers = records.map(|record| record.map(|record| record.number));
+        let newest_at = usize::from(numbers[1] >= numbers[0]);
         records.sort_by_key(|record| record.map(|record| record.number));
-        Journal { newest: records[1], records, problems }
+        Journal { newest: records[1], records, problems, newest_at }
     }
 
     /// The number of the next record, and where it is written: never over the newest.
     pub fn next(&self) -> (u64, usize) {
-        let number = self.newest.map_or(0, |record| record.number.wrapping_add(1));
-        (number, (number % 2) as usize * SECTOR)
+        let Some(newest) = self.newest else { return (0, 0) };
+        (newest.number + 1, (1 - self.newest_at) * SECTOR)
     }
 }
 
@@ -202,7 +206,7 @@ impl Record {
             rest.ok_or(RecordError::Line(name))
         };
         Ok(Record {
-            number: parse("number", value("number")?)?,
+            number: parse_number(value("number")?)?,
             event: meaning(&EVENTS, "event", value("event")?)?,
             slot: parse("slot", value("slot")?)?,
             committed: parse("committed", value("committed")?)?,
@@ -224,6 +228,12 @@ fn meaning<T: Copy>(table: &[(T, &str)], name: &'static str, text: &str) -> Resu
 
 fn parse<T: FromStr>(name: &'static str, text: &str) -> Result<T, RecordError> {
     text.parse().map_err(|_| RecordError::Line(name))
+}
+
+/// A number that has a next one.
+fn parse_number(text: &str) -> Result<u64, RecordError> {
+    parse("number", text)
+        .and_then(|number| if number < u64::MAX { Ok(number) } else { Err(RecordError::Line("number")) })
 }
 
 fn parse_trial(text: &str) -> Result<Option<Trial>, RecordError> {
@@ -308,12 +318,24 @@ mod tests {
             for (event, _) in EVENTS {
                 for (reset, _) in RESETS {
                     for trial in [None, Some(Trial { slot: Slot::A, left: 0 })] {
-                        let record = Record { event, reset, asked, trial, ..record(u64::MAX) };
+                        let record = Record { event, reset, asked, trial, ..record(u64::MAX - 1) };
                         assert_eq!(Record::decode(&record.encode()), Ok(record));
                     }
                 }
             }
         }
+    }
+
+    #[test]
+    fn the_newest_is_kept_wherever_it_stands_and_has_a_next() {
+        for records in [[record(8), record(7)], [record(7), record(8)], [record(7), record(6)]] {
+            let mut bytes: Vec<u8> = records.iter().flat_map(|record| record.encode()).collect();
+            let journal = Journal::decode(&bytes);
+            let (number, at) = journal.next();
+            bytes[at..at + SECTOR].copy_from_slice(&record(number).encode());
+            assert_eq!(Journal::decode(&bytes).records, [journal.newest, Some(record(number))]);
+        }
+        assert_eq!(Record::decode(&record(u64::MAX).encode()), Err(RecordError::Line("number")));
     }
 
     #[test]

@@ -9,6 +9,7 @@
 //! how wide an entry is. All copies of the table are compared wherever one is read.
 
 use alloc::borrow::ToOwned;
+use alloc::vec::Vec;
 
 use super::bytes::{u16_at, u32_at};
 use super::dir::{Entry, Search};
@@ -133,12 +134,14 @@ pub(super) struct Fat<'a, M> {
     /// First sector of the partition.
     start: u64,
     shape: Shape,
+    /// Clusters of the directories that were gone through.
+    directories: Vec<u32>,
 }
 
 impl<'a, M: Medium> Fat<'a, M> {
     pub(super) fn open(medium: &'a mut M, partition: Extent) -> Result<Self, LocateError> {
         let shape = Shape::decode(&medium.read(partition.first)?, partition.sectors)?;
-        Ok(Fat { medium, start: partition.first, shape })
+        Ok(Fat { medium, start: partition.first, shape, directories: Vec::new() })
     }
 
     /// The run of sectors that a file lies in.
@@ -152,6 +155,10 @@ impl<'a, M: Medium> Fat<'a, M> {
         let needed = sectors.div_ceil(self.shape.cluster);
         let chain = || LocateError::Chain(place.path.to_owned());
         let mut at = self.valid(entry.cluster).ok_or_else(chain)?;
+        let clusters = at..at.saturating_add(needed);
+        if self.directories.iter().any(|directory| clusters.contains(directory)) {
+            return Err(chain());
+        }
         for _ in 1..needed {
             match self.next(at)? {
                 Link::To(next) if next == at + 1 => at = next,
@@ -204,6 +211,7 @@ impl<'a, M: Medium> Fat<'a, M> {
         let mut at = self.valid(first).ok_or_else(chain)?;
         // What is longer than a directory can be leads round.
         for _ in 0..(LARGEST_DIRECTORY / ENTRIES / self.shape.cluster).max(1) {
+            self.directories.push(at);
             for sector in 0..self.shape.cluster {
                 search.sector(&self.medium.read(self.sector_of(at) + u64::from(sector))?);
             }
