@@ -88,24 +88,15 @@ impl Guest {
     /// Runs a command line, whatever it does.
     pub(super) fn try_run(&mut self, command: &str) -> Done {
         if !self.is_shell {
-            self.sit_down();
+            self.expect("# $");
+            self.send(READER);
+            self.send("true");
+            self.expect(r"@@ 0\r\n");
+            self.is_shell = true;
         }
         self.send(command);
         let found = self.expect(r"(?s)\A(.*?)\r?\n?@@ (\d+)\r\n");
         Done { code: found[2].parse().unwrap(), said: found[1].replace("\r\n", "\n") }
-    }
-
-    /// Starts the reader. A shell that is just coming up may lose what is typed, so it is typed again; what
-    /// late readers answer is passed over.
-    fn sit_down(&mut self) {
-        self.expect("# $");
-        let answered = (0..6).any(|attempt| {
-            self.send(READER);
-            self.send(&format!("echo attempt {attempt}"));
-            self.expect_for(&format!(r"attempt {attempt}\r\n@@ 0\r\n"), PATIENCE / 4).is_ok()
-        });
-        assert!(answered, "the shell takes no lines: {:?}", tail(&self.unread));
-        self.is_shell = true;
     }
 
     /// Restarts the system in order, and waits until it is up again.
@@ -123,25 +114,20 @@ impl Guest {
 
     /// Waits until the console says this, and returns it. What it said before is passed over.
     pub(super) fn expect(&mut self, pattern: &str) -> Vec<String> {
-        self.expect_for(pattern, PATIENCE).unwrap_or_else(|pattern| self.complain(&pattern))
-    }
-
-    /// The same; an error when it was not said in time.
-    fn expect_for(&mut self, pattern: &str, patience: Duration) -> Result<Vec<String>, Regex> {
         let pattern = Regex::new(pattern).unwrap();
         let texts = |found: Captures| {
             let end = found.get(0).map_or(0, |all| all.end());
             let groups = found.iter().map(|group| group.map_or("", |group| group.as_str()).to_owned());
             (end, groups.collect())
         };
-        let deadline = Instant::now() + patience;
+        let deadline = Instant::now() + PATIENCE;
         loop {
             if let Some((end, groups)) = pattern.captures(&self.unread).map(texts) {
                 self.read = self.unread.drain(..end).collect();
-                return Ok(groups);
+                return groups;
             }
             let left = deadline.saturating_duration_since(Instant::now());
-            let Ok(bytes) = self.console.recv_timeout(left) else { return Err(pattern) };
+            let Ok(bytes) = self.console.recv_timeout(left) else { self.complain(&pattern) };
             self.log.write_all(&bytes).unwrap();
             self.unread.push_str(&String::from_utf8_lossy(&bytes));
         }
