@@ -12,6 +12,7 @@ use bootenv::{BootFlow as _, Booted, How};
 use rand::rngs::StdRng;
 use rand::{Rng as _, SeedableRng as _};
 
+use super::built::{self, KERNEL};
 use super::grub::Bench;
 use super::guest::Guest;
 use super::{Image, Project, tool};
@@ -95,12 +96,13 @@ fn kill(track: &str) {
     let seed = std::env::var(SEED).map_or_else(|_| rand::random(), |seed| seed.parse().unwrap());
     println!("{track}: {SEED}={seed}");
     let mut random = StdRng::seed_from_u64(seed);
+    let config = format!("{KERNEL}{CONFIG}");
     let project =
-        Project::new(&[("factory.toml", CONFIG), ("payload/health", HEALTH), ("payload/run", PAYLOAD)]);
+        Project::new(&[("factory.toml", &config), ("payload/health", HEALTH), ("payload/run", PAYLOAD)]);
     for program in ["payload/health", "payload/run"] {
         tool("chmod", &["755", project.path(program).to_str().unwrap()]);
     }
-    let image = project.image_of(track);
+    let image = built::image(&project, track);
     let mut count = Count::default();
     for number in 0..ROUNDS {
         let (committed, _) = on_disk(&image);
