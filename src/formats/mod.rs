@@ -1,0 +1,264 @@
+//! What an image can be written as, and read back from.
+//!
+//! ```text
+//!   disk.img, a file with holes             one row of FORMATS, one file here, each
+//!        |                  +--pieces, packed several at once--> .zst .gz .xz
+//!        +--Raw: blocks-----+--clusters that hold something----> .qcow2
+//!                           +--digests of ranges---------------> .bmap
+//! ```
+//!
+//! Writers never read holes, write from front to back, need the same memory for any size, and write
+//! the same bytes for the same image: no times, no random ids.
+
+pub mod blocks;
+pub mod bmap;
+pub mod read;
+
+mod gz;
+mod out;
+mod pieces;
+mod qcow2;
+mod raw;
+mod sha256;
+mod xml;
+mod xz;
+mod zst;
+
+use std::path::{Path, PathBuf};
+
+use crate::image::write::WriteError;
+use crate::interrupt::Interrupted;
+
+pub use out::Out;
+pub use raw::Raw;
+
+/// A format of images, or of what lies beside one.
+#[derive(Debug)]
+pub struct Format {
+    /// What it is called on the command line.
+    pub name: &'static str,
+    /// What it is, for people.
+    pub title: &'static str,
+    suffix: Suffix,
+    write: Writer,
+}
+
+/// How a file is named after the image.
+#[derive(Debug)]
+enum Suffix {
+    /// Comes behind the whole name: `disk.img.zst`.
+    Added(&'static str),
+    /// Takes the place of `.img`: `disk.qcow2`.
+    Instead(&'static str),
+}
+
+type WriteFn = fn(&Raw, &mut Out, &dyn Fn(u64)) -> Result<(), FormatError>;
+
+#[derive(Debug)]
+enum Writer {
+    /// Writes the image, and tells of each part of its [`Raw::mapped`] bytes when that is done.
+    Image(WriteFn),
+    /// Writes the digests of the other files, or of the image when it is alone.
+    Digests,
+}
+
+/// All formats.
+pub const FORMATS: &[Format] = &[
+    image("raw", "the bytes of the disk, in a file with holes", Suffix::Instead(".img"), raw::write),
+    image("zst", "zstd, in frames that can be unpacked each by itself", Suffix::Added(".zst"), zst::write),
+    image("gz", "gzip", Suffix::Added(".gz"), gz::write),
+    image("xz", "xz, in blocks that can be unpacked each by itself", Suffix::Added(".xz"), xz::write),
+    image("qcow2", "QEMU's format, version 3", Suffix::Instead(".qcow2"), qcow2::write),
+    image("bmap", "a block map for `bmaptool copy`", Suffix::Added(".bmap"), bmap::write),
+    Format {
+        name: "sha256",
+        title: "digests for `sha256sum -c`, of all files made at once, or of the image",
+        suffix: Suffix::Added(".sha256"),
+        write: Writer::Digests,
+    },
+];
+
+const fn image(name: &'static str, title: &'static str, suffix: Suffix, write: WriteFn) -> Format {
+    Format { name, title, suffix, write: Writer::Image(write) }
+}
+
+/// Why an image was not written in another format. Nothing new stands under any name then.
+#[derive(Debug, thiserror::Error)]
+pub enum FormatError {
+    /// There is no such format.
+    #[error("there is no format `{name}`\n\nhint: there are {}", names())]
+    Unknown {
+        /// The name.
+        name: String,
+    },
+    /// Its file is where the image already is.
+    #[error(
+        "`{}` is the image itself\n\nhint: name another directory with `-o`", .0.display()
+    )]
+    Itself(PathBuf),
+    /// Something that is not a file stands there, or no file can be made.
+    #[error(transparent)]
+    Target(#[from] WriteError),
+    /// The file system is full.
+    #[error("no space is left for `{}`\n\nhint: free some space, or write it elsewhere", .0.display())]
+    Full(PathBuf),
+    /// The file cannot be written.
+    #[error("writing `{}`", path.display())]
+    Output {
+        /// The file.
+        path: PathBuf,
+        /// The system's reason.
+        source: std::io::Error,
+    },
+    /// The image cannot be read.
+    #[error("reading `{}`", path.display())]
+    Source {
+        /// The image.
+        path: PathBuf,
+        /// The system's reason.
+        source: std::io::Error,
+    },
+    /// The user asked to stop.
+    #[error(transparent)]
+    Interrupted(#[from] Interrupted),
+}
+
+/// The names of all formats, for people.
+pub fn names() -> String {
+    FORMATS.iter().map(|format| format.name).collect::<Vec<_>>().join(", ")
+}
+
+/// The format of a name.
+///
+/// # Errors
+/// When there is none.
+pub fn find(name: &str) -> Result<&'static Format, FormatError> {
+    let unknown = || FormatError::Unknown { name: name.to_owned() };
+    FORMATS.iter().find(|format| format.name == name).ok_or_else(unknown)
+}
+
+/// The formats of these names in the order of the table, each once.
+///
+/// # Errors
+/// When there is none of a name.
+pub fn find_all(names: &[String]) -> Result<Vec<&'static Format>, FormatError> {
+    names.iter().try_for_each(|name| find(name).map(drop))?;
+    Ok(FORMATS.iter().filter(|format| names.iter().any(|name| name == format.name)).collect())
+}
+
+impl Format {
+    /// Path of the file that is made of the image at `image`, beside it. The image may be packed.
+    pub fn path(&self, image: &Path) -> PathBuf {
+        let name = image.file_name().unwrap_or_default().to_string_lossy().into_owned();
+        let packed = FORMATS.iter().find_map(|format| match format.suffix {
+            Suffix::Added(suffix) => name.strip_suffix(suffix).filter(|rest| !rest.is_empty()),
+            Suffix::Instead(_) => None,
+        });
+        let plain = packed.unwrap_or(&name);
+        let bare = FORMATS.iter().find_map(|format| match format.suffix {
+            Suffix::Instead(suffix) => plain.strip_suffix(suffix).filter(|rest| !rest.is_empty()),
+            Suffix::Added(_) => None,
+        });
+        let name = match self.suffix {
+            Suffix::Added(suffix) => format!("{plain}{suffix}"),
+            // What is unpacked gets back the name that it had.
+            Suffix::Instead(".img") if packed.is_some() => plain.to_owned(),
+            Suffix::Instead(suffix) => format!("{}{suffix}", bare.unwrap_or(plain)),
+        };
+        image.with_file_name(name)
+    }
+}
+
+/// Files that are whole but have temporary names still. Dropped, they are gone.
+#[derive(Default)]
+pub struct Drafts(Vec<(&'static Format, Out)>);
+
+/// A file that was made.
+#[derive(Clone, Debug, PartialEq, Eq, serde::Serialize)]
+pub struct Made {
+    /// Name of its format.
+    pub format: &'static str,
+    /// The file.
+    pub file: PathBuf,
+    /// Its length, in bytes.
+    pub size: u64,
+}
+
+/// Writes the image `raw` in all of `formats`, in files named after `image`. `begin` is told what is
+/// written next, and makes what is told of every so many bytes of it, [`Raw::mapped`] in all.
+///
+/// # Errors
+/// When one cannot be written, the image cannot be read, or the user asked to stop.
+pub fn write<P: Fn(u64)>(
+    raw: &Raw,
+    image: &Path,
+    formats: &[&'static Format],
+    begin: impl Fn(&Format) -> P,
+) -> Result<Drafts, FormatError> {
+    let mut drafts = Drafts::default();
+    for format in formats {
+        let path = format.path(image);
+        if raw.is_at(&path) {
+            return Err(FormatError::Itself(path));
+        }
+        let mut out = Out::create(&path)?;
+        let progress = begin(format);
+        match format.write {
+            Writer::Image(write) => write(raw, &mut out, &progress)?,
+            Writer::Digests => {
+                let others: Vec<&Out> = drafts.0.iter().map(|(_, out)| out).collect();
+                sha256::write(raw, image, &others, &mut out)?;
+            }
+        }
+        drafts.0.push((format, out));
+    }
+    Ok(drafts)
+}
+
+/// Checks that all of `formats` could be written, before anything that takes long is begun.
+///
+/// # Errors
+/// When something that is not a file stands in the way, or no file can be made.
+pub fn probe(image: &Path, formats: &[&'static Format]) -> Result<(), FormatError> {
+    formats.iter().try_for_each(|format| Out::create(&format.path(image)).map(drop))
+}
+
+impl Drafts {
+    /// Gives all files their names, in place of what has them now.
+    ///
+    /// # Errors
+    /// When one cannot take its name. Those before it have theirs.
+    pub fn keep(self) -> Result<Vec<Made>, FormatError> {
+        let keep = |(format, out): (&Format, Out)| {
+            let (file, size) = out.keep()?;
+            Ok(Made { format: format.name, file, size })
+        };
+        self.0.into_iter().map(keep).collect()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn files_are_named_after_the_image() {
+        let name = |format: &str, image: &str| {
+            find(format).unwrap().path(Path::new(image)).to_str().unwrap().to_owned()
+        };
+        assert_eq!(name("zst", "out/disk.img"), "out/disk.img.zst");
+        assert_eq!(name("qcow2", "out/disk.img"), "out/disk.qcow2");
+        assert_eq!(name("bmap", "disk.img.xz"), "disk.img.bmap");
+        assert_eq!(name("raw", "disk.img.xz"), "disk.img");
+        assert_eq!(name("raw", "disk.wic.gz"), "disk.wic");
+        assert_eq!(name("raw", "disk.qcow2"), "disk.img");
+        assert_eq!(name("xz", "disk"), "disk.xz");
+    }
+
+    #[test]
+    fn each_format_is_made_once_in_the_order_of_the_table() {
+        let formats = find_all(&["sha256", "zst", "sha256", "raw"].map(str::to_owned)).unwrap();
+        assert_eq!(formats.iter().map(|format| format.name).collect::<Vec<_>>(), ["raw", "zst", "sha256"]);
+        assert!(find_all(&["zip".to_owned()]).is_err());
+    }
+}
