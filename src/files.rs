@@ -75,28 +75,19 @@ pub fn data(file: &File, size: u64) -> impl Iterator<Item = io::Result<(u64, u64
 ///
 /// # Errors
 /// When reading or writing fails, or the user asked to stop.
-pub fn copy_sparse(from: &File, to: &File, size: u64) -> io::Result<()> {
-    data(from, size).try_for_each(|range| {
-        let (start, end) = range?;
-        copy_range(from, start, to, start, end - start)
-    })
-}
-
-/// Copies `count` bytes at `at` to `there` in another file, holes among them as zeros.
-///
-/// # Errors
-/// When reading or writing fails, `from` ends before, or the user asked to stop.
-pub fn copy_range(mut from: &File, at: u64, mut to: &File, there: u64, count: u64) -> io::Result<()> {
-    let mut done = 0;
-    while done < count {
-        interrupt::check()?;
-        let step = CHUNK.min(count - done);
-        from.seek(io::SeekFrom::Start(at + done))?;
-        to.seek(io::SeekFrom::Start(there + done))?;
-        if io::copy(&mut from.take(step), &mut to)? < step {
-            return Err(io::ErrorKind::UnexpectedEof.into());
+pub fn copy_sparse(mut from: &File, mut to: &File, size: u64) -> io::Result<()> {
+    for range in data(from, size) {
+        let (mut at, end) = range?;
+        while at < end {
+            interrupt::check()?;
+            let count = CHUNK.min(end - at);
+            from.seek(io::SeekFrom::Start(at))?;
+            to.seek(io::SeekFrom::Start(at))?;
+            if io::copy(&mut from.take(count), &mut to)? < count {
+                return Err(io::ErrorKind::UnexpectedEof.into());
+            }
+            at += count;
         }
-        done += step;
     }
     Ok(())
 }

@@ -29,8 +29,9 @@ use std::path::{Path, PathBuf};
 use crate::image::write::WriteError;
 use crate::interrupt::Interrupted;
 
-pub use out::Out;
+use out::Out;
 pub use raw::Raw;
+use read::{Kind, ReadError, Source};
 
 /// A format of images, or of what lies beside one.
 #[derive(Debug)]
@@ -46,17 +47,22 @@ pub struct Format {
 /// How a file is named after the image.
 #[derive(Debug)]
 enum Suffix {
+    /// As the image is when it is not packed.
+    Plain,
     /// Comes behind the whole name: `disk.img.zst`.
     Added(&'static str),
     /// Takes the place of `.img`: `disk.qcow2`.
     Instead(&'static str),
 }
 
+/// The suffix of images that are not packed. They may have another.
+const IMG: &str = ".img";
+
 type WriteFn = fn(&Raw, &mut Out, &dyn Fn(u64)) -> Result<(), FormatError>;
 
 #[derive(Debug)]
 enum Writer {
-    /// Writes the image, and tells of each part of its [`Raw::mapped`] bytes when that is done.
+    /// Writes the image, and tells of its [`Raw::mapped`] bytes as they are done.
     Image(WriteFn),
     /// Writes the digests of the other files, or of the image when it is alone.
     Digests,
@@ -64,7 +70,7 @@ enum Writer {
 
 /// All formats.
 pub const FORMATS: &[Format] = &[
-    image("raw", "the bytes of the disk, in a file with holes", Suffix::Instead(".img"), raw::write),
+    image("raw", "the bytes of the disk, in a file with holes", Suffix::Plain, raw::write),
     image("zst", "zstd, in frames that can be unpacked each by itself", Suffix::Added(".zst"), zst::write),
     image("gz", "gzip", Suffix::Added(".gz"), gz::write),
     image("xz", "xz, in blocks that can be unpacked each by itself", Suffix::Added(".xz"), xz::write),
@@ -118,6 +124,9 @@ pub enum FormatError {
         /// The system's reason.
         source: std::io::Error,
     },
+    /// What is packed cannot be unpacked.
+    #[error(transparent)]
+    Read(#[from] ReadError),
     /// The user asked to stop.
     #[error(transparent)]
     Interrupted(#[from] Interrupted),
@@ -150,23 +159,37 @@ impl Format {
     /// Path of the file that is made of the image at `image`, beside it. The image may be packed.
     pub fn path(&self, image: &Path) -> PathBuf {
         let name = image.file_name().unwrap_or_default().to_string_lossy().into_owned();
-        let packed = FORMATS.iter().find_map(|format| match format.suffix {
-            Suffix::Added(suffix) => name.strip_suffix(suffix).filter(|rest| !rest.is_empty()),
-            Suffix::Instead(_) => None,
-        });
-        let plain = packed.unwrap_or(&name);
-        let bare = FORMATS.iter().find_map(|format| match format.suffix {
-            Suffix::Instead(suffix) => plain.strip_suffix(suffix).filter(|rest| !rest.is_empty()),
-            Suffix::Added(_) => None,
-        });
-        let name = match self.suffix {
-            Suffix::Added(suffix) => format!("{plain}{suffix}"),
-            // What is unpacked gets back the name that it had.
-            Suffix::Instead(".img") if packed.is_some() => plain.to_owned(),
-            Suffix::Instead(suffix) => format!("{}{suffix}", bare.unwrap_or(plain)),
-        };
-        image.with_file_name(name)
+        let plain = plain_name(&name);
+        image.with_file_name(match self.suffix {
+            Suffix::Plain => plain,
+            Suffix::Added(suffix) => plain + suffix,
+            Suffix::Instead(suffix) => plain.strip_suffix(IMG).unwrap_or(&plain).to_owned() + suffix,
+        })
     }
+}
+
+/// The name of an image when it is not packed.
+fn plain_name(name: &str) -> String {
+    let strip = |suffix| name.strip_suffix(suffix).filter(|rest| !rest.is_empty());
+    let plain = FORMATS.iter().find_map(|format| match format.suffix {
+        Suffix::Plain => None,
+        Suffix::Added(suffix) => strip(suffix).map(str::to_owned),
+        Suffix::Instead(suffix) => strip(suffix).map(|rest| rest.to_owned() + IMG),
+    });
+    plain.unwrap_or_else(|| name.to_owned())
+}
+
+/// What to write.
+#[derive(Clone, Copy, Debug)]
+pub struct Job<'a> {
+    /// The image.
+    pub raw: &'a Raw,
+    /// Path that files are named after, and lie beside.
+    pub image: &'a Path,
+    /// What to write.
+    pub formats: &'a [&'static Format],
+    /// The caller gives the image its name, so that it needs no copy but a digest.
+    pub keeps_raw: bool,
 }
 
 /// Files that are whole but have temporary names still. Dropped, they are gone.
@@ -184,30 +207,22 @@ pub struct Made {
     pub size: u64,
 }
 
-/// Writes the image `raw` in all of `formats`, in files named after `image`. `begin` is told what is
-/// written next, and makes what is told of every so many bytes of it, [`Raw::mapped`] in all.
+/// Writes an image in all formats that are asked for. `begin` is told what is done next and how many
+/// bytes that are, and makes what is told of them as they are done.
 ///
 /// # Errors
 /// When one cannot be written, the image cannot be read, or the user asked to stop.
-pub fn write<P: Fn(u64)>(
-    raw: &Raw,
-    image: &Path,
-    formats: &[&'static Format],
-    begin: impl Fn(&Format) -> P,
-) -> Result<Drafts, FormatError> {
+pub fn write<P: Fn(u64)>(job: &Job<'_>, begin: impl Fn(&str, u64) -> P) -> Result<Drafts, FormatError> {
     let mut drafts = Drafts::default();
-    for format in formats {
-        let path = format.path(image);
-        if raw.is_at(&path) {
-            return Err(FormatError::Itself(path));
-        }
-        let mut out = Out::create(&path)?;
-        let progress = begin(format);
+    for format in job.formats.iter().filter(|format| !(job.keeps_raw && is_raw(format))) {
+        let mut out = Out::create(&format.path(job.image))?;
         match format.write {
-            Writer::Image(write) => write(raw, &mut out, &progress)?,
+            Writer::Image(write) => write(job.raw, &mut out, &begin(format.name, job.raw.mapped()))?,
             Writer::Digests => {
-                let others: Vec<&Out> = drafts.0.iter().map(|(_, out)| out).collect();
-                sha256::write(raw, image, &others, &mut out)?;
+                let image = job.keeps_raw || drafts.0.is_empty();
+                let image = image.then(|| (FORMATS[0].path(job.image), job.raw.file(), job.raw.size()));
+                let others = drafts.0.iter().map(|(_, out)| (out.path().to_owned(), out.file(), out.at()));
+                sha256::write(image.into_iter().chain(others).collect(), &mut out, &begin)?;
             }
         }
         drafts.0.push((format, out));
@@ -215,12 +230,53 @@ pub fn write<P: Fn(u64)>(
     Ok(drafts)
 }
 
-/// Checks that all of `formats` could be written, before anything that takes long is begun.
+fn is_raw(format: &Format) -> bool {
+    matches!(format.suffix, Suffix::Plain)
+}
+
+/// Writes what was opened in all of `formats`, in files named after `image`; see [`write()`]. What is
+/// packed is unpacked to a temporary file before, which then is the raw image.
 ///
 /// # Errors
-/// When something that is not a file stands in the way, or no file can be made.
-pub fn probe(image: &Path, formats: &[&'static Format]) -> Result<(), FormatError> {
-    formats.iter().try_for_each(|format| Out::create(&format.path(image)).map(drop))
+/// As [`write()`], and when the source is cut off or damaged.
+pub fn convert<P: Fn(u64) + Send>(
+    source: &Source,
+    image: &Path,
+    formats: &[&'static Format],
+    begin: impl Fn(&str, u64) -> P,
+) -> Result<Drafts, FormatError> {
+    let unpacked = match source.kind() {
+        Kind::Raw => None,
+        Kind::Packed(_) | Kind::Qcow2 => {
+            let mut out = Out::create(&FORMATS[0].path(image))?;
+            let size = source.unpack(out.file(), begin("unpacking", source.size()))?;
+            out.skip_to(size)?;
+            Some(out)
+        }
+    };
+    let (file, size) = unpacked.as_ref().map_or((source.file(), source.size()), |out| (out.file(), out.at()));
+    let failed = |error| FormatError::Source { path: source.path().to_owned(), source: error };
+    let raw = Raw::new(source.path(), file.try_clone().map_err(failed)?, size)?;
+    let keeps_raw = unpacked.is_some() && formats.iter().any(|format| is_raw(format));
+    let mut drafts = write(&Job { raw: &raw, image, formats, keeps_raw }, begin)?;
+    drafts.0.extend(unpacked.filter(|_| keeps_raw).map(|out| (&FORMATS[0], out)));
+    Ok(drafts)
+}
+
+/// Checks that `source` could be written in all of `formats` in files named after `image`, before anything
+/// that takes long is begun.
+///
+/// # Errors
+/// When one of them is the source itself, something that is not a file stands in the way, or no file can
+/// be made.
+pub fn probe(source: &Source, image: &Path, formats: &[&'static Format]) -> Result<(), FormatError> {
+    for path in formats.iter().map(|format| format.path(image)) {
+        if source.is_at(&path) {
+            return Err(FormatError::Itself(path));
+        }
+        Out::create(&path)?;
+    }
+    Ok(())
 }
 
 impl Drafts {
@@ -252,6 +308,8 @@ mod tests {
         assert_eq!(name("raw", "disk.img.xz"), "disk.img");
         assert_eq!(name("raw", "disk.wic.gz"), "disk.wic");
         assert_eq!(name("raw", "disk.qcow2"), "disk.img");
+        assert_eq!(name("raw", "disk.wic"), "disk.wic");
+        assert_eq!(name("qcow2", "disk.img.zst"), "disk.qcow2");
         assert_eq!(name("xz", "disk"), "disk.xz");
     }
 

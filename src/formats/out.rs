@@ -2,17 +2,24 @@
 
 use std::fs::File;
 use std::io;
+use std::ops::Range;
 use std::os::unix::fs::FileExt as _;
 use std::path::{Path, PathBuf};
 
 use tempfile::NamedTempFile;
 
 use super::{FormatError, Raw};
-use crate::files;
 use crate::image::write;
+use crate::{files, interrupt, parallel};
+
+/// Bytes that are copied at once by one worker, and how many times that is done between two looks at
+/// whether the user wants to stop. Copying is bound by memory, so few workers are enough.
+const STEP: usize = 1 << 20;
+const BATCH: usize = 64;
+const WORKERS: usize = 4;
 
 /// The file, removed when it is dropped.
-pub struct Out {
+pub(super) struct Out {
     file: NamedTempFile,
     path: PathBuf,
     at: u64,
@@ -20,10 +27,7 @@ pub struct Out {
 
 impl Out {
     /// An empty file that takes the name `path` when it is kept.
-    ///
-    /// # Errors
-    /// When something that is not a file stands there, or it cannot be made.
-    pub fn create(path: &Path) -> Result<Self, FormatError> {
+    pub(super) fn create(path: &Path) -> Result<Self, FormatError> {
         write::probe(path)?;
         let failed = |source| FormatError::Output { path: path.to_owned(), source };
         Ok(Out { file: files::beside(path).map_err(failed)?, path: path.to_owned(), at: 0 })
@@ -36,15 +40,28 @@ impl Out {
         Ok(())
     }
 
-    /// Copies all that is not a hole in `start..end` of the image, and leaves the same holes.
-    pub(super) fn copy(&mut self, raw: &Raw, start: u64, end: u64) -> Result<(), FormatError> {
-        for range in raw.blocks().within(start..end) {
-            let there = self.at + (range.start - start);
-            let copied =
-                files::copy_range(raw.file(), range.start, self.file(), there, range.end - range.start);
-            copied.map_err(|source| self.error(source))?;
+    /// Copies what is not a hole in `range` of the image, and leaves the same holes.
+    pub(super) fn copy(
+        &mut self,
+        raw: &Raw,
+        range: Range<u64>,
+        progress: &dyn Fn(u64),
+    ) -> Result<(), FormatError> {
+        let steps = raw.blocks().within(range.clone()).flat_map(|part| {
+            let Range { start, end } = part;
+            (start..end).step_by(STEP).map(move |at| at..end.min(at + STEP as u64))
+        });
+        let steps: Vec<Range<u64>> = steps.collect();
+        let place = |at: u64| at - range.start + self.at;
+        for batch in steps.chunks(BATCH) {
+            interrupt::check()?;
+            parallel::map(batch, WORKERS, |buffer: &mut Vec<u8>, step| {
+                raw.read(step.clone(), buffer)?;
+                self.file().write_all_at(buffer, place(step.start)).map_err(|source| self.error(source))
+            })?;
+            progress(batch.iter().map(|step| step.end - step.start).sum());
         }
-        self.at += end - start;
+        self.at += range.end - range.start;
         Ok(())
     }
 
@@ -78,7 +95,7 @@ impl Out {
         }
     }
 
-    pub(super) fn error(&self, source: io::Error) -> FormatError {
+    fn error(&self, source: io::Error) -> FormatError {
         let path = self.path.clone();
         match source.kind() {
             io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => FormatError::Full(path),

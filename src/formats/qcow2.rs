@@ -140,9 +140,7 @@ pub(super) fn write(raw: &Raw, out: &mut Out, progress: &dyn Fn(u64)) -> Result<
     out.skip_to(plan.l2.start * CLUSTER)?;
     write_l2(&plan, out)?;
     for run in &plan.runs {
-        let range = run.start * CLUSTER..run.end * CLUSTER;
-        progress(raw.blocks().within(range.clone()).map(|part| part.end - part.start).sum());
-        out.copy(raw, range.start, range.end)?;
+        out.copy(raw, run.start * CLUSTER..run.end * CLUSTER, progress)?;
     }
     out.skip_to(plan.data.end * CLUSTER)
 }

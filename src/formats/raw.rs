@@ -3,7 +3,7 @@
 use std::fs::File;
 use std::io;
 use std::ops::Range;
-use std::os::unix::fs::{FileExt as _, MetadataExt as _};
+use std::os::unix::fs::FileExt as _;
 use std::path::{Path, PathBuf};
 
 use super::blocks::Blocks;
@@ -47,14 +47,6 @@ impl Raw {
         &self.file
     }
 
-    /// Whether the file at `path` is this one.
-    pub(super) fn is_at(&self, path: &Path) -> bool {
-        let same = |other: std::fs::Metadata| {
-            self.file.metadata().is_ok_and(|own| (own.dev(), own.ino()) == (other.dev(), other.ino()))
-        };
-        std::fs::metadata(path).is_ok_and(same)
-    }
-
     /// Puts the bytes of `range` into `buffer`, in place of what is in it.
     pub(super) fn read(&self, range: Range<u64>, buffer: &mut Vec<u8>) -> Result<(), FormatError> {
         buffer.clear();
@@ -75,8 +67,7 @@ impl Raw {
 pub(super) fn write(raw: &Raw, out: &mut Out, progress: &dyn Fn(u64)) -> Result<(), FormatError> {
     for range in &raw.blocks.ranges {
         out.skip_to(range.start)?;
-        out.copy(raw, range.start, range.end)?;
-        progress(range.end - range.start);
+        out.copy(raw, range.clone(), progress)?;
     }
     out.skip_to(raw.size())
 }

@@ -5,9 +5,9 @@
 //!                                                                  unpacked to a file with holes
 //! ```
 
-use std::fs::File;
+use std::fs::{File, Metadata};
 use std::io::{self, BufReader, Read, Seek as _, SeekFrom};
-use std::os::unix::fs::{FileExt as _, FileTypeExt as _};
+use std::os::unix::fs::{FileExt as _, FileTypeExt as _, MetadataExt as _};
 use std::path::{Path, PathBuf};
 
 use super::blocks::BLOCK;
@@ -117,6 +117,18 @@ pub fn open(path: &Path) -> Result<Source, ReadError> {
 }
 
 impl Source {
+    /// Where it was opened.
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// Whether the file at `path` is the same one.
+    pub fn is_at(&self, path: &Path) -> bool {
+        let identity = |about: Metadata| (about.dev(), about.ino());
+        let other = std::fs::metadata(path).ok().map(identity);
+        other.is_some() && other == self.file.metadata().ok().map(identity)
+    }
+
     /// What it is packed with.
     pub fn kind(&self) -> Kind {
         self.kind

@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 use factory::formats::blocks::{BLOCK, Blocks};
 use factory::formats::bmap::BlockMap;
 use factory::formats::read::{self, Kind};
-use factory::formats::{self, Raw};
+use factory::formats::{self, Job, Made, Raw};
 use factory::tool::Tool;
 use tempfile::TempDir;
 
@@ -66,9 +66,15 @@ impl Bench {
 
     /// Writes the image in a format beside itself.
     fn write(&self, format: &str) -> PathBuf {
-        let formats = formats::find_all(&[format.to_owned()]).unwrap();
-        let drafts = formats::write(&self.raw(), &self.path("disk.img"), &formats, |_| |_| ()).unwrap();
-        drafts.keep().unwrap().remove(0).file
+        self.write_all("disk.img", &[format]).remove(0).file
+    }
+
+    /// Writes it in several formats, in files named after `name`.
+    fn write_all(&self, name: &str, formats: &[&str]) -> Vec<Made> {
+        let names: Vec<String> = formats.iter().map(|name| (*name).to_owned()).collect();
+        let formats = formats::find_all(&names).unwrap();
+        let job = Job { raw: &self.raw(), image: &self.path(name), formats: &formats, keeps_raw: false };
+        formats::write(&job, |_, _| |_| ()).unwrap().keep().unwrap()
     }
 
     /// What a program makes of a packed image must be the image.
@@ -197,9 +203,8 @@ fn bmaptool_copies_by_our_block_map_and_refuses_a_flipped_byte() {
 #[test]
 fn a_raw_copy_has_the_same_bytes_and_holes() {
     let bench = Bench::varied();
-    let formats = formats::find_all(&["raw".to_owned()]).unwrap();
     let there = bench.path("copy.img");
-    let made = formats::write(&bench.raw(), &there, &formats, |_| |_| ()).unwrap().keep().unwrap();
+    let made = bench.write_all("copy.img", &["raw"]);
     assert_eq!((made[0].size, &made[0].file), (bench.size, &there));
     run(&CMP, &[&bench.text("disk.img"), there.to_str().unwrap()]);
     assert_eq!(Blocks::of(&File::open(there).unwrap(), bench.size).unwrap(), *bench.raw().blocks());
@@ -208,16 +213,14 @@ fn a_raw_copy_has_the_same_bytes_and_holes() {
 #[test]
 fn sha256sum_checks_all_files_that_were_made() {
     let bench = Bench::varied();
-    let names = ["zst", "bmap", "sha256"].map(str::to_owned);
-    let formats = formats::find_all(&names).unwrap();
-    let write = || formats::write(&bench.raw(), &bench.path("disk.img"), &formats, |_| |_| ()).unwrap();
-    let sums = write().keep().unwrap().pop().unwrap().file;
+    let write = || bench.write_all("disk.img", &["zst", "bmap", "sha256"]).pop().unwrap().file;
+    let sums = write();
     let text = fs::read_to_string(&sums).unwrap();
     let check = ["-C", bench.dir.path().to_str().unwrap(), "sha256sum", "-c", sums.to_str().unwrap()];
     let said = run(&Tool { program: "env", package: "coreutils" }, &check);
     assert_eq!(said, "disk.img.zst: OK\ndisk.img.bmap: OK\n");
     // A second time, the same bytes.
-    write().keep().unwrap();
+    write();
     assert_eq!(fs::read_to_string(&sums).unwrap(), text);
     // Alone, of the image.
     let sums = bench.write("sha256");
