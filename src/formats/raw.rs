@@ -49,12 +49,16 @@ impl Raw {
 
     /// Puts the bytes of `range` into `buffer`, in place of what is in it.
     pub(super) fn read(&self, range: Range<u64>, buffer: &mut Vec<u8>) -> Result<(), FormatError> {
-        buffer.clear();
-        buffer.resize((range.end - range.start) as usize, 0);
+        let place = |at: u64| (at - range.start) as usize;
+        buffer.resize(place(range.end), 0);
+        let mut at = range.start;
         for part in self.blocks.within(range.clone()) {
-            let place = (part.start - range.start) as usize..(part.end - range.start) as usize;
-            self.file.read_exact_at(&mut buffer[place], part.start).map_err(|source| self.error(source))?;
+            buffer[place(at)..place(part.start)].fill(0);
+            let data = &mut buffer[place(part.start)..place(part.end)];
+            self.file.read_exact_at(data, part.start).map_err(|source| self.error(source))?;
+            at = part.end;
         }
+        buffer[place(at)..].fill(0);
         Ok(())
     }
 
