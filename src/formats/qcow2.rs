@@ -94,7 +94,7 @@ impl Plan {
     fn l1(&self) -> Vec<u8> {
         let mut table = vec![0; self.l1_entries as usize * 8];
         for (part, cluster) in self.tables.iter().zip(self.l2.clone()) {
-            set(&mut table, *part, cluster * CLUSTER | COPIED);
+            set(&mut table, *part, (cluster * CLUSTER) | COPIED);
         }
         table
     }
@@ -152,7 +152,7 @@ fn write_l2(plan: &Plan, out: &mut Out) -> Result<(), FormatError> {
         let mut table = vec![0; CLUSTER as usize];
         let within = |cluster: &u64| cluster / ENTRIES == *part;
         while let (Some(cluster), Some(place)) = (used.next_if(within), host.clone().next()) {
-            set(&mut table, cluster % ENTRIES, place * CLUSTER | COPIED);
+            set(&mut table, cluster % ENTRIES, (place * CLUSTER) | COPIED);
             host.start += 1;
         }
         out.put(&table)?;

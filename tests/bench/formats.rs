@@ -3,7 +3,7 @@
 use std::fs::File;
 use std::io::{Read as _, Seek as _, SeekFrom};
 use std::os::unix::fs::FileExt as _;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use super::{Contestant, peak_memory_of, race, report, run as run_program};
@@ -15,6 +15,9 @@ const MAPPED: u64 = 600 << 20;
 const RUNS: u64 = 6;
 /// Most memory that packing may take, in MiB.
 const MEMORY_GOAL: u64 = 96;
+
+/// A format, where it is written, and the same of another maker; the goal, and how that one is called.
+type Row<'a> = (&'static str, PathBuf, &'static str, &'a Path, f64, &'a dyn Fn() -> Command);
 
 /// `tar` is what the image is filled with.
 pub(super) fn run(work: &Path, tar: &Path, rounds: usize, is_smoke: bool) {
@@ -31,34 +34,33 @@ pub(super) fn run(work: &Path, tar: &Path, rounds: usize, is_smoke: bool) {
         command
     };
     let (packed, clusters) = (work.join("theirs.zst"), work.join("theirs.qcow2"));
-    compare(&image, "zst", ("zstd -T0", 0.6), || zstd(&packed), rounds, is_smoke);
-    compare(&image, "qcow2", ("qemu-img", 1.0), || qemu_img(&clusters), rounds, is_smoke);
+    let ours = |suffix: &str| work.join(format!("sparse.{suffix}"));
+    let rows: [Row<'_>; 2] = [
+        ("zst", ours("img.zst"), "zstd -T0", &packed, 0.6, &|| zstd(&packed)),
+        ("qcow2", ours("qcow2"), "qemu-img", &clusters, 1.0, &|| qemu_img(&clusters)),
+    ];
+    for (format, own, peer, other, goal, theirs) in rows {
+        let contestants = [
+            Contestant {
+                name: format,
+                clear: vec![own],
+                run: Box::new(|| run_program(&mut convert(&image, format))),
+            },
+            Contestant {
+                name: peer,
+                clear: vec![other.to_owned()],
+                run: Box::new(|| run_program(&mut theirs())),
+            },
+        ];
+        report(&race(&contestants, rounds), format, &[(peer, goal)], is_smoke);
+    }
     let size = |path: &Path| path.metadata().unwrap().len() / 1_000_000;
-    println!("zst: {} MB, and {} MB by zstd", size(&work.join("sparse.img.zst")), size(&packed));
+    println!("zst: {} MB, and {} MB by zstd", size(&ours("img.zst")), size(&packed));
     for format in ["zst", "gz", "qcow2", "bmap"] {
         let peak = peak_memory_of(&convert(&image, format));
         println!("peak memory of {format}: {peak} MiB (goal: at most {MEMORY_GOAL})");
         assert!(peak <= MEMORY_GOAL, "too much memory");
     }
-}
-
-fn compare(
-    image: &Path,
-    format: &'static str,
-    (peer, goal): (&'static str, f64),
-    theirs: impl Fn() -> Command,
-    rounds: usize,
-    is_smoke: bool,
-) {
-    let contestants = [
-        Contestant {
-            name: format,
-            clear: vec![],
-            run: Box::new(|| run_program(&mut convert(image, format))),
-        },
-        Contestant { name: peer, clear: vec![], run: Box::new(|| run_program(&mut theirs())) },
-    ];
-    report(&race(&contestants, rounds), format, &[(peer, goal)], is_smoke);
 }
 
 fn convert(image: &Path, format: &str) -> Command {
