@@ -7,7 +7,7 @@ use std::time::Instant;
 use anyhow::Context as _;
 
 use crate::formats::{self, Format, FormatError, Job, Made, Raw, read};
-use crate::image::write::{Draft, WriteError, Written};
+use crate::image::write::{Draft, Written};
 use crate::kernel::{self, build::Workshop};
 use crate::manifest::Manifest;
 use crate::{addons, check, cli, disk, image, ingredients, plan, progress};
@@ -57,8 +57,12 @@ impl Wanted {
         Ok(Wanted { raw: names.is_empty() || !raw.is_empty(), others })
     }
 
-    fn probe(&self, image: &Path) -> Result<(), WriteError> {
-        self.others.iter().try_for_each(|format| image::write::probe(&format.path(image)))
+    fn probe(&self, image: &Path) -> Result<(), FormatError> {
+        let mut paths = self.others.iter().map(|format| format.path(image));
+        paths.try_for_each(|path| match path {
+            path if self.raw && path == image => Err(FormatError::Itself(path)),
+            path => Ok(image::write::probe(&path)?),
+        })
     }
 
     /// Writes the image in its other formats, and gives all of them their names.

@@ -99,7 +99,7 @@ pub enum FormatError {
     },
     /// Its file is where the image already is.
     #[error(
-        "`{}` is the image itself\n\nhint: name another directory with `-o`", .0.display()
+        "`{}` is the image itself\n\nhint: write it elsewhere with `-o`", .0.display()
     )]
     Itself(PathBuf),
     /// Something that is not a file stands there, or no file can be made.

@@ -22,8 +22,8 @@ use crate::interrupt;
 /// Holes shorter than this are packed as the zeros that they are, so that what lies around them is
 /// packed together.
 const SMALL_HOLE: u64 = 64 << 10;
-/// Most workers: with more, the memory that they take would count.
-const MOST_WORKERS: usize = 6;
+/// Most workers: one that packs xz takes about 20 MiB.
+const MOST_WORKERS: usize = 4;
 
 /// Packs pieces of one image, one after the other.
 pub(super) trait Packer: Sized {

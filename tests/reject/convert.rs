@@ -70,7 +70,7 @@ fn an_image_is_not_written_over_itself() {
     let expected = "\
 error: `./disk.img` is the image itself
 
-hint: name another directory with `-o`
+hint: write it elsewhere with `-o`
 ";
     convert(&machine, &["./disk.img", "--to", "zst", "--to", "raw"], 1, expected);
 }
