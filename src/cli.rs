@@ -2,7 +2,10 @@
 
 use std::path::PathBuf;
 
+use clap::builder::{PossibleValue, PossibleValuesParser};
 use clap::{Args, Parser, Subcommand};
+
+use crate::formats::FORMATS;
 
 /// Flashable, reproducible A/B disk images for ARM64 machines.
 #[derive(Debug, Parser)]
@@ -33,6 +36,8 @@ pub enum Command {
     Fetch(Fetch),
     /// Make a disk image, and a manifest beside it.
     Image(Image),
+    /// Write an image in other formats, or unpack it.
+    Convert(Convert),
     /// Build a kernel from source, after proving that all fragments got what they ask for.
     Kernel(Kernel),
     /// Show what is on an image or a device: table, file systems, slots, boot state.
@@ -123,9 +128,37 @@ pub struct Image {
     /// File to write [default: NAME-TRACK.img in the project].
     #[arg(long, short, value_name = "FILE")]
     pub output: Option<PathBuf>,
+    /// Write it as this, in a file named after the image; may be given again. Without `raw`, the raw image
+    /// is not kept [default: raw].
+    #[arg(long = "format", value_name = "FORMAT", value_parser = formats())]
+    pub formats: Vec<String>,
     /// Print the manifest as JSON.
     #[arg(long)]
     pub json: bool,
+}
+
+/// `factory convert`
+#[derive(Debug, Args)]
+#[command(after_help = "\
+The files are named after the image and lie beside it: disk.img.zst, disk.qcow2, disk.img.bmap. They take \
+the place of what has those names, all of them or none. Holes of the image are not read and stay holes.")]
+pub struct Convert {
+    /// The image: raw, or packed with zstd, gzip or xz.
+    pub image: PathBuf,
+    /// What to write; may be given again.
+    #[arg(long = "to", value_name = "FORMAT", required = true, value_parser = formats())]
+    pub formats: Vec<String>,
+    /// Directory to write to [default: that of the image].
+    #[arg(long, short, value_name = "DIR")]
+    pub output: Option<PathBuf>,
+    /// Print what was written as JSON.
+    #[arg(long)]
+    pub json: bool,
+}
+
+/// The names of all formats.
+fn formats() -> PossibleValuesParser {
+    FORMATS.iter().map(|format| PossibleValue::new(format.name).help(format.title)).into()
 }
 
 /// `factory kernel`

@@ -180,10 +180,11 @@ impl Manifest {
         crate::files::replace(&Self::path(image), &text)
     }
 
-    /// What was made, for people.
-    pub fn summary(&self, image: &Path, took: Duration) -> String {
+    /// What was made, for people; `image` where that is kept.
+    pub fn summary(&self, image: Option<&Path>, took: Duration) -> String {
         let (size, mapped) = (Bytes(self.image.size), Bytes(self.image.mapped));
-        let mut text = format!("made `{}` in {:.1} s\n", image.display(), took.as_secs_f64());
+        let made = image.map_or("done".to_owned(), |image| format!("made `{}`", image.display()));
+        let mut text = format!("{made} in {:.1} s\n", took.as_secs_f64());
         let _ = writeln!(
             text,
             "  {} {}, track {}, build {}\n  {size}, of which {mapped} are not holes",
@@ -193,7 +194,7 @@ impl Manifest {
             let Partition { number, name, size, .. } = partition;
             let _ = writeln!(text, "  {number} {name:<10} {:>9}", Bytes(*size).to_string());
         }
-        let _ = write!(text, "next: factory boot {0}", image.display());
-        text
+        let next = image.map(|image| format!("next: factory boot {}", image.display()));
+        (text + &next.unwrap_or_default()).trim_end().to_owned()
     }
 }

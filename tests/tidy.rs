@@ -17,6 +17,7 @@ const LAYERS: &[&[&str]] = &[
         "board",
         "configtxt",
         "dtb",
+        "formats",
         "identity",
         "kconfig",
         "kexplain",

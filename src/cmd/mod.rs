@@ -2,6 +2,7 @@
 
 mod boot;
 mod check;
+mod convert;
 mod explain;
 mod fetch;
 mod image;
@@ -43,6 +44,7 @@ pub fn run(cli: &Cli) -> anyhow::Result<ExitCode> {
         Command::Plan(arguments) => plan::run(arguments),
         Command::Fetch(arguments) => fetch::run(arguments),
         Command::Image(arguments) => image::run(arguments),
+        Command::Convert(arguments) => convert::run(arguments),
         Command::Kernel(arguments) => kernel::run(arguments),
         Command::Inspect(arguments) => inspect::run(arguments),
         Command::Check(arguments) => check::run(arguments),
@@ -116,6 +118,12 @@ fn obtain(plan: &Plan, how: &cli::Sources, update: bool) -> anyhow::Result<(Stor
     lock.set(name, pins.clone());
     lock.write(&plan.lock_file())?;
     Ok((store, parts, pins))
+}
+
+/// A bar over the bytes of one step, to be told of them.
+fn bar(what: &str, total: u64) -> impl Fn(u64) + Send + use<> {
+    let bar = progress::bytes(what, total);
+    move |count| bar.inc(count)
 }
 
 /// Prints a value for machines, to standard output.

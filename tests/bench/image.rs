@@ -3,12 +3,14 @@
 //! Both makers get the same arm64 root file system as a tar for both system slots, the same files
 //! for the ESP, and an empty 4 GiB data partition. genimage needs the tar unpacked, so its time
 //! includes that. `cp` copies the finished image. Then the default image for the Raspberry Pi against
-//! `cp`, and `factory check` of it against `sha256sum` of the bytes that are not holes. Ratios are what counts: seconds depend on the
+//! `cp`, and `factory check` of it against `sha256sum` of the bytes that are not holes; and `factory convert`
+//! against `zstd -T0` and `qemu-img convert`. Ratios are what counts: seconds depend on the
 //! machine and on what else it does. With `--smoke`, one small round: does the benchmark still run?
 
 #![allow(clippy::unwrap_used, clippy::print_stdout, reason = "a test fails where it stands")]
 
 mod config;
+mod formats;
 mod genimage;
 mod material;
 mod pi;
@@ -53,6 +55,7 @@ fn main() {
     memory(work.path(), &material, is_smoke);
     pi::run(work.path(), rounds, is_smoke);
     config::run(work.path(), rounds, is_smoke);
+    formats::run(work.path(), &material.tar, rounds, is_smoke);
 }
 
 fn copy<'a>(work: &Path, image: &'a Path) -> Contestant<'a> {

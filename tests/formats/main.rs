@@ -2,6 +2,7 @@
 
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on panics")]
 
+mod containers;
 mod ext4;
 mod fat;
 mod gpt;

@@ -24,8 +24,8 @@ fn wait_for(what: &str, mut is_true: impl FnMut() -> bool) {
     }
 }
 
-fn start(machine: &Machine) -> Child {
-    let mut command = machine.factory(&IMAGE);
+fn start(machine: &Machine, arguments: &[&str]) -> Child {
+    let mut command = machine.factory(arguments);
     command.env("FACTORY_HTTP_TIMEOUT", "20");
     command.stdout(Stdio::null()).stderr(Stdio::piped()).spawn().unwrap()
 }
@@ -41,6 +41,12 @@ fn interrupt(mut factory: Child) {
     assert!(start.elapsed() < Duration::from_secs(5), "it took {:?}", start.elapsed());
 }
 
+/// Whether a file of the project has a name that starts like this.
+fn is_there(machine: &Machine, start: &str) -> bool {
+    let names = fs::read_dir(machine.project(".")).unwrap().map(|entry| entry.unwrap().file_name());
+    names.into_iter().any(|name| name.to_str().unwrap().starts_with(start))
+}
+
 #[test]
 fn a_download_that_is_interrupted_leaves_nothing_and_is_gone_on_with() {
     let machine = Machine::new();
@@ -50,7 +56,7 @@ fn a_download_that_is_interrupted_leaves_nothing_and_is_gone_on_with() {
     let slow = right.clone();
     machine.server().route(&path, move |_| Answer::of(&slow).dripping(200, Duration::from_millis(100)));
     let before = machine.snapshot();
-    let factory = start(&machine);
+    let factory = start(&machine, &IMAGE);
     wait_for("the download", || !machine.server().asked(&path).is_empty());
     interrupt(factory);
     assert!(machine.snapshot() == before);
@@ -67,16 +73,22 @@ fn an_image_that_is_interrupted_leaves_the_one_before() {
     // Long to write, and no holes.
     machine.write("esp/large", vec![7; 256 << 20]);
     let before = machine.snapshot();
-    let factory = start(&machine);
-    let is_writing = || {
-        let names = fs::read_dir(machine.project(".")).unwrap();
-        names
-            .map(|entry| entry.unwrap().file_name())
-            .any(|name| name.to_str().unwrap().starts_with(".disk.img."))
-    };
-    wait_for("the image to be written", is_writing);
+    let factory = start(&machine, &IMAGE);
+    wait_for("the image to be written", || is_there(&machine, ".disk.img."));
     interrupt(factory);
     assert!(machine.snapshot() == before);
     fs::remove_file(machine.project("esp/large")).unwrap();
     machine.image();
+}
+
+#[test]
+fn a_conversion_that_is_interrupted_leaves_nothing() {
+    let machine = Machine::new();
+    // Long to pack, and no holes.
+    machine.write("disk.img", vec![7; 256 << 20]);
+    let before = machine.snapshot();
+    let factory = start(&machine, &["convert", "disk.img", "--to", "bmap", "--to", "xz"]);
+    wait_for("the image to be packed", || is_there(&machine, ".disk.img.xz."));
+    interrupt(factory);
+    assert!(machine.snapshot() == before);
 }

@@ -7,6 +7,7 @@ mod bootenv;
 mod commands;
 mod contents;
 mod disk;
+mod formats;
 mod interrupt;
 mod pi;
 mod repro;

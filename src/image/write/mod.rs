@@ -214,6 +214,11 @@ impl Draft {
         self.output.draft()
     }
 
+    /// Removes the image, which was wanted in other formats only. Tells what was in it.
+    pub fn discard(self) -> Written {
+        self.written
+    }
+
     /// Gives the image its name, in place of what has it now.
     ///
     /// # Errors

@@ -1,0 +1,28 @@
+//! `factory convert`: the same image in other formats.
+
+use std::process::ExitCode;
+
+use crate::formats::{self, Made, read};
+use crate::units::Bytes;
+use crate::{cli, progress};
+
+pub(super) fn run(arguments: &cli::Convert) -> anyhow::Result<ExitCode> {
+    let formats = formats::find_all(&arguments.formats)?;
+    let source = read::open(&arguments.image)?;
+    let image = match (&arguments.output, arguments.image.file_name()) {
+        (Some(dir), Some(name)) => dir.join(name),
+        _ => arguments.image.clone(),
+    };
+    formats::probe(&source, &image, &formats)?;
+    let made = formats::convert(&source, &image, &formats, super::bar)?.keep()?;
+    if arguments.json {
+        super::print_json(&made)?;
+    }
+    made.iter().for_each(note);
+    Ok(ExitCode::SUCCESS)
+}
+
+/// Tells people of a file that was made.
+pub(super) fn note(made: &Made) {
+    progress::note(&format!("made `{}`, {}", made.file.display(), Bytes(made.size)));
+}

@@ -1,0 +1,228 @@
+//! Images to read, whatever they are packed with.
+//!
+//! ```text
+//!   disk.img.zst --detect by its first bytes--> unpack --> bytes of the disk --> flashed, or
+//!                                                                  unpacked to a file with holes
+//! ```
+
+use std::fs::{File, Metadata};
+use std::io::{self, BufReader, Read, Seek as _, SeekFrom};
+use std::os::unix::fs::{FileExt as _, FileTypeExt as _, MetadataExt as _};
+use std::path::{Path, PathBuf};
+
+use super::blocks::BLOCK;
+use crate::archive::compress::{Packing, Unpacked};
+use crate::interrupt::{self, Interrupted};
+
+/// Bytes that are unpacked at once.
+const CHUNK: usize = 1 << 20;
+/// Bytes that are read at once from what is packed.
+const BUFFER: usize = 256 << 10;
+/// The first bytes of a file in QEMU's format.
+const QCOW2: &[u8] = b"QFI\xfb";
+
+/// What an image is packed with.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Kind {
+    /// The bytes of the disk themselves.
+    Raw,
+    /// A compressed stream of them.
+    Packed(Packing),
+    /// QEMU's format of clusters.
+    Qcow2,
+}
+
+/// Why an image cannot be read.
+#[derive(Debug, thiserror::Error)]
+pub enum ReadError {
+    /// It cannot be opened.
+    #[error("opening `{}`", path.display())]
+    Open {
+        /// The image.
+        path: PathBuf,
+        /// The system's reason.
+        source: io::Error,
+    },
+    /// A directory, or something else without content.
+    #[error("`{}` is not an image\n\nhint: name a file", .0.display())]
+    NotAnImage(PathBuf),
+    /// Nothing is in it.
+    #[error("`{}` is empty", .0.display())]
+    Empty(PathBuf),
+    /// A format that is only written.
+    #[error(
+        "`{}` is a qcow2 image, which is only written here\n\nhint: make it raw with `qemu-img convert -O raw`",
+        .0.display()
+    )]
+    OnlyWritten(PathBuf),
+    /// It is cut off, damaged, or on a bad disk.
+    #[error("reading `{}`", path.display())]
+    Read {
+        /// The image.
+        path: PathBuf,
+        /// The decompressor's or the system's reason.
+        source: io::Error,
+    },
+    /// What it holds cannot be put down.
+    #[error("unpacking `{}` to a temporary file", path.display())]
+    Unpack {
+        /// The image.
+        path: PathBuf,
+        /// The system's reason.
+        source: io::Error,
+    },
+    /// The user asked to stop.
+    #[error(transparent)]
+    Interrupted(#[from] Interrupted),
+}
+
+/// An image that was opened.
+pub struct Source {
+    path: PathBuf,
+    kind: Kind,
+    file: File,
+    size: u64,
+}
+
+impl Kind {
+    /// Tells the kind from the first bytes of a file (6 are enough).
+    pub fn detect(head: &[u8]) -> Kind {
+        match Packing::detect(head) {
+            _ if head.starts_with(QCOW2) => Kind::Qcow2,
+            Packing::Plain => Kind::Raw,
+            packing => Kind::Packed(packing),
+        }
+    }
+}
+
+/// Opens the image at `path`, a file or a block device.
+///
+/// # Errors
+/// When it cannot be opened, is empty, or is something else.
+pub fn open(path: &Path) -> Result<Source, ReadError> {
+    let failed = |source| ReadError::Open { path: path.to_owned(), source };
+    let about = std::fs::metadata(path).map_err(failed)?;
+    if !about.is_file() && !about.file_type().is_block_device() {
+        return Err(ReadError::NotAnImage(path.to_owned()));
+    }
+    let mut file = File::open(path).map_err(failed)?;
+    let size = file.seek(SeekFrom::End(0)).map_err(failed)?;
+    let mut head = [0; 8];
+    let count = file.read_at(&mut head, 0).map_err(failed)?;
+    file.rewind().map_err(failed)?;
+    match Kind::detect(&head[..count]) {
+        _ if size == 0 => Err(ReadError::Empty(path.to_owned())),
+        kind => Ok(Source { path: path.to_owned(), kind, file, size }),
+    }
+}
+
+impl Source {
+    /// Where it was opened.
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// Whether the file at `path` is the same one.
+    pub fn is_at(&self, path: &Path) -> bool {
+        let identity = |about: Metadata| (about.dev(), about.ino());
+        let other = std::fs::metadata(path).ok().map(identity);
+        other.is_some() && other == self.file.metadata().ok().map(identity)
+    }
+
+    /// What it is packed with.
+    pub fn kind(&self) -> Kind {
+        self.kind
+    }
+
+    /// Its length as it is packed, in bytes.
+    pub fn size(&self) -> u64 {
+        self.size
+    }
+
+    /// The file itself.
+    pub fn file(&self) -> &File {
+        &self.file
+    }
+
+    /// The bytes of the disk, in order, without an end at the end of one compressed member. `progress`
+    /// is told how many packed bytes were read, [`Self::size`] in all.
+    ///
+    /// # Errors
+    /// When it is of a kind that is only written, or its first bytes cannot be read.
+    pub fn reader<'a>(&self, progress: impl Fn(u64) + Send + 'a) -> Result<impl Read + 'a, ReadError> {
+        if self.kind == Kind::Qcow2 {
+            return Err(ReadError::OnlyWritten(self.path.clone()));
+        }
+        let failed = |source| ReadError::Read { path: self.path.clone(), source };
+        let file = self.file.try_clone().map_err(failed)?;
+        Unpacked::new(BufReader::with_capacity(BUFFER, Counted { file, progress })).map_err(failed)
+    }
+
+    /// Unpacks it to a new file, in which blocks of zeros become holes. Returns how long it is.
+    ///
+    /// # Errors
+    /// When it cannot be read or put down, or the user asked to stop.
+    pub fn unpack(&self, to: &File, progress: impl Fn(u64) + Send) -> Result<u64, ReadError> {
+        let mut reader = self.reader(progress)?;
+        let mut buffer = vec![0; CHUNK];
+        let mut at = 0;
+        loop {
+            interrupt::check()?;
+            let count = fill(&mut reader, &mut buffer)
+                .map_err(|source| ReadError::Read { path: self.path.clone(), source })?;
+            put_data(to, at, &buffer[..count])
+                .and_then(|()| if count == 0 { to.set_len(at) } else { Ok(()) })
+                .map_err(|source| ReadError::Unpack { path: self.path.clone(), source })?;
+            at += count as u64;
+            match count {
+                0 if at == 0 => return Err(ReadError::Empty(self.path.clone())),
+                0 => return Ok(at),
+                _ => {}
+            }
+        }
+    }
+}
+
+/// Reads until the buffer is full or nothing is left.
+fn fill(reader: &mut impl Read, buffer: &mut [u8]) -> io::Result<usize> {
+    let mut filled = 0;
+    while filled < buffer.len() {
+        match reader.read(&mut buffer[filled..])? {
+            0 => break,
+            count => filled += count,
+        }
+    }
+    Ok(filled)
+}
+
+/// Writes the blocks of `bytes` that are not zeros, neighbours at once.
+fn put_data(to: &File, at: u64, bytes: &[u8]) -> io::Result<()> {
+    let mut offset = 0;
+    for run in bytes.chunks(BLOCK as usize).collect::<Vec<_>>().chunk_by(|a, b| is_zero(a) == is_zero(b)) {
+        let len = run.iter().map(|block| block.len()).sum::<usize>();
+        if !is_zero(run[0]) {
+            to.write_all_at(&bytes[offset..offset + len], at + offset as u64)?;
+        }
+        offset += len;
+    }
+    Ok(())
+}
+
+/// Whether a block holds nothing but zeros.
+fn is_zero(block: &[u8]) -> bool {
+    block.chunks(64).all(|part| part.iter().fold(0, |all, byte| all | byte) == 0)
+}
+
+/// A file that tells how much of it has been read.
+struct Counted<F> {
+    file: File,
+    progress: F,
+}
+
+impl<F: Fn(u64)> Read for Counted<F> {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        let count = self.file.read(buffer)?;
+        (self.progress)(count as u64);
+        Ok(count)
+    }
+}

@@ -1,0 +1,79 @@
+//! The image in other formats, made with it and from it.
+
+use std::fs;
+use std::path::Path;
+
+use serde_json::{Value, json};
+
+use super::support::machine::Machine;
+use super::support::tools;
+
+/// The names in the project that start with `disk` or a dot.
+fn files(machine: &Machine) -> Vec<String> {
+    let names = fs::read_dir(machine.project(".")).unwrap();
+    let names = names.map(|entry| entry.unwrap().file_name().into_string().unwrap());
+    let mut names: Vec<String> =
+        names.filter(|name| name.starts_with("disk") || name.starts_with('.')).collect();
+    names.sort();
+    names
+}
+
+fn compare(a: &Path, b: &Path) {
+    tools::run("cmp", [a, b]);
+}
+
+#[test]
+fn an_image_is_made_in_several_formats_at_once() {
+    let machine = Machine::new();
+    let formats = ["--format", "sha256", "--format", "zst", "--format", "raw", "--format", "bmap"];
+    machine.run(&[&["image", "--track", "generic", "-o", "disk.img"][..], &formats].concat());
+    let all = ["disk.img", "disk.img.bmap", "disk.img.manifest.json", "disk.img.sha256", "disk.img.zst"];
+    assert_eq!(files(&machine), all);
+    let sums = machine.project("disk.img.sha256");
+    let said = tools::print(
+        "env",
+        ["-C", sums.parent().unwrap().to_str().unwrap(), "sha256sum", "-c", "disk.img.sha256"],
+    );
+    assert_eq!(said, "disk.img: OK\ndisk.img.zst: OK\ndisk.img.bmap: OK\n");
+    let (image, copy) = (machine.project("disk.img"), machine.path("copy.img"));
+    let map = machine.project("disk.img.bmap");
+    tools::run(
+        "bmaptool",
+        ["copy".as_ref(), "--bmap".as_ref(), map.as_path(), &machine.project("disk.img.zst"), &copy],
+    );
+    compare(&image, &copy);
+}
+
+#[test]
+fn without_raw_among_the_formats_the_raw_image_is_not_kept() {
+    let machine = Machine::new();
+    let image = machine.image();
+    fs::rename(&image, machine.path("expected.img")).unwrap();
+    let output = machine.run(&["image", "--track", "generic", "-o", "disk.img", "--format", "qcow2"]);
+    let said = String::from_utf8(output.stderr).unwrap();
+    assert!(said.contains("made `disk.qcow2`, ") && !said.contains("`disk.img`"), "{said}");
+    assert_eq!(files(&machine), ["disk.img.manifest.json", "disk.qcow2"]);
+    tools::run(
+        "qemu-img",
+        ["compare".as_ref(), machine.project("disk.qcow2").as_path(), &machine.path("expected.img")],
+    );
+}
+
+#[test]
+fn a_packed_image_is_unpacked_and_packed_again() {
+    let machine = Machine::new();
+    fs::rename(machine.image(), machine.path("expected.img")).unwrap();
+    fs::create_dir(machine.project("out")).unwrap();
+    fs::rename(machine.path("expected.img"), machine.project("disk.img")).unwrap();
+    machine.run(&["convert", "disk.img", "--to", "xz", "-o", "out"]);
+    let arguments =
+        ["convert", "out/disk.img.xz", "--to", "raw", "--to", "gz", "--to", "sha256", "--json", "-o", "out"];
+    let made: Value = serde_json::from_slice(&machine.run(&arguments).stdout).unwrap();
+    let size = fs::metadata(machine.project("disk.img")).unwrap().len();
+    assert_eq!(made[2], json!({"format": "raw", "file": "out/disk.img", "size": size}));
+    compare(&machine.project("disk.img"), &machine.project("out/disk.img"));
+    let out = machine.project("out");
+    let said = tools::print("env", ["-C", out.to_str().unwrap(), "sha256sum", "-c", "disk.img.sha256"]);
+    assert_eq!(said, "disk.img: OK\ndisk.img.gz: OK\n");
+    assert_eq!(fs::read_dir(out).unwrap().count(), 4);
+}

@@ -1,0 +1,125 @@
+//! Images that cannot be read, and formats that cannot be written.
+
+use std::fs;
+use std::os::unix::fs::PermissionsExt as _;
+use std::process::Command;
+
+use super::refuses;
+use super::support::machine::Machine;
+
+/// A machine with an image that is hard to pack.
+fn machine() -> Machine {
+    let machine = Machine::new();
+    let noise = (0_u32..1 << 18).flat_map(|n| n.wrapping_mul(0x9e37_79b1).rotate_left(n % 31).to_le_bytes());
+    machine.write("disk.img", noise.collect::<Vec<u8>>());
+    machine
+}
+
+fn convert(machine: &Machine, arguments: &[&str], code: i32, expected: &str) {
+    refuses(machine, machine.factory(&[&["convert"], arguments].concat()), code, expected);
+}
+
+#[test]
+fn what_is_no_image_is_refused() {
+    let machine = machine();
+    machine.write("images/readme", "");
+    let none = "\
+error: opening `none.img`
+  because: No such file or directory (os error 2)
+";
+    convert(&machine, &["none.img", "--to", "zst"], 1, none);
+    convert(
+        &machine,
+        &["images", "--to", "zst"],
+        1,
+        "error: `images` is not an image\n\nhint: name a file\n",
+    );
+    convert(&machine, &["images/readme", "--to", "zst"], 1, "error: `images/readme` is empty\n");
+}
+
+#[test]
+fn a_packed_image_that_is_cut_off_or_damaged_is_refused() {
+    let machine = machine();
+    for format in ["zst", "gz", "xz"] {
+        machine.run(&["convert", "disk.img", "--to", format]);
+        let name = format!("disk.img.{format}");
+        let packed = fs::read(machine.project(&name)).unwrap();
+        machine.write(&name, &packed[..packed.len() * 3 / 4]);
+        let known =
+            [("zst", "zstd"), ("gz", "gzip"), ("xz", "xz")].into_iter().find(|(name, _)| *name == format);
+        let expected = "error: reading `NAME`\n  because: its PACKING data is cut off\n";
+        let expected = expected.replace("NAME", &name).replace("PACKING", known.unwrap().1);
+        convert(&machine, &[&name, "--to", "qcow2"], 1, &expected);
+    }
+}
+
+#[test]
+fn a_format_that_does_not_exist_is_wrong_usage() {
+    let expected = "\
+error: invalid value 'zip' for '--to <FORMAT>'
+  [possible values: raw, zst, gz, xz, qcow2, bmap, sha256]
+
+For more information, try '--help'.
+";
+    convert(&machine(), &["disk.img", "--to", "zip"], 2, expected);
+}
+
+#[test]
+fn an_image_is_not_written_over_itself() {
+    let machine = machine();
+    let expected = "\
+error: `./disk.img` is the image itself
+
+hint: write it elsewhere with `-o`
+";
+    convert(&machine, &["./disk.img", "--to", "zst", "--to", "raw"], 1, expected);
+}
+
+#[test]
+fn a_format_that_is_only_written_is_not_read() {
+    let machine = machine();
+    machine.run(&["convert", "disk.img", "--to", "qcow2"]);
+    let expected = "\
+error: `disk.qcow2` is a qcow2 image, which is only written here
+
+hint: make it raw with `qemu-img convert -O raw`
+";
+    convert(&machine, &["disk.qcow2", "--to", "zst"], 1, expected);
+}
+
+#[test]
+fn a_directory_that_cannot_be_written_to_is_told_before_the_work() {
+    let machine = machine();
+    let expected = "\
+error: writing `nowhere/disk.qcow2`
+  because: No such file or directory (os error 2)
+";
+    convert(&machine, &["disk.img", "--to", "qcow2", "-o", "nowhere"], 1, expected);
+    fs::create_dir(machine.project("images")).unwrap();
+    fs::set_permissions(machine.project("images"), fs::Permissions::from_mode(0o555)).unwrap();
+    fs::set_permissions(machine.project("disk.img"), fs::Permissions::from_mode(0o644)).unwrap();
+    let mut command = machine.factory_as_nobody();
+    command.args(["convert", "disk.img", "--to", "bmap", "-o", "images"]);
+    let expected = "\
+error: writing `images/disk.img.bmap`
+  because: Permission denied (os error 13)
+";
+    refuses(&machine, command, 1, expected);
+}
+
+#[test]
+fn a_full_disk_is_told_and_none_of_the_formats_is_left() {
+    let machine = machine();
+    machine.write("small/keep", "");
+    let mut command = Command::new("unshare");
+    let script = "mount -t tmpfs -o size=64k none small && \"$0\" \"$@\"; code=$?; ls -A small; exit $code";
+    command.args(["-rm", "sh", "-c", script, env!("CARGO_BIN_EXE_factory")]);
+    command.args(["convert", "disk.img", "--to", "bmap", "--to", "zst", "-o", "small"]);
+    machine.surround(&mut command);
+    let expected = "\
+error: no space is left for `small/disk.img.zst`
+
+hint: free some space, or write it elsewhere
+";
+    refuses(&machine, command, 1, expected);
+}
