@@ -6,7 +6,7 @@ use serde::Serialize;
 
 use crate::cli;
 use crate::flash::contents::{self, Contents};
-use crate::flash::devices::{Device, Machine};
+use crate::flash::devices::{Bus, Device, Machine};
 use crate::flash::{render, rules};
 
 #[derive(Serialize)]
@@ -18,8 +18,11 @@ struct Row {
 }
 
 pub(super) fn run(arguments: &cli::Devices) -> anyhow::Result<ExitCode> {
-    let devices = Machine::default().devices()?.into_iter().map(row);
-    let rows: Vec<_> = devices.filter(|row| arguments.all || row.refused.is_none()).collect();
+    let mut devices = Machine::default().devices()?;
+    // Loop devices stand ready by the dozen.
+    devices.retain(|device| device.bus != Bus::Virtual || device.size.0 > 0);
+    let rows: Vec<_> =
+        devices.into_iter().map(row).filter(|row| arguments.all || row.refused.is_none()).collect();
     if arguments.json {
         super::print_json(&rows)?;
     } else {

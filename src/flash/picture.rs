@@ -79,11 +79,14 @@ impl Picture {
     /// When the image cannot be read, is damaged, or ends early.
     pub fn next(&mut self, buffer: &mut Buffer) -> io::Result<Option<u64>> {
         match &mut self.reader {
-            Reader::Sparse { file, pieces } => {
+            Reader::Sparse { file, pieces } => loop {
                 let Some((start, end)) = pieces.pop() else { return Ok(None) };
                 file.read_exact_at(buffer.room((end - start) as usize), start)?;
-                Ok(Some(start))
-            }
+                // A file may have lost its holes on its way.
+                if start == 0 || !is_zero(buffer.bytes()) {
+                    return Ok(Some(start));
+                }
+            },
             Reader::Stream { stream, at } => loop {
                 let start = *at;
                 let count = fill(stream, buffer.room(PIECE as usize))?;
@@ -93,12 +96,16 @@ impl Picture {
                     self.size = Some(start);
                     return Ok(None);
                 }
-                if start == 0 || buffer.bytes().iter().any(|byte| *byte != 0) {
+                if start == 0 || !is_zero(buffer.bytes()) {
                     return Ok(Some(start));
                 }
             },
         }
     }
+}
+
+fn is_zero(bytes: &[u8]) -> bool {
+    bytes.chunks(64).all(|part| part.iter().fold(0, |all, byte| all | byte) == 0)
 }
 
 /// Reads until a buffer is full, or all is read.

@@ -4,6 +4,7 @@
 #![allow(missing_docs, unreachable_pub, clippy::unwrap_used, reason = "a test that cannot go on has failed")]
 
 mod archive;
+mod flash;
 mod kernel;
 mod layers;
 mod network;
