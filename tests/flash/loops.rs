@@ -8,11 +8,11 @@ use std::process::Command;
 use super::{Desk, MIB, SIZE, factory, flash, head, said, succeed};
 
 /// A loop device, which ends with this.
-pub struct Loop(pub PathBuf);
+pub(super) struct Loop(pub(super) PathBuf);
 
 impl Loop {
     /// One over a file; none where the machine has none, which is said.
-    pub fn new(file: &Path, options: &[&str]) -> Option<Loop> {
+    pub(super) fn new(file: &Path, options: &[&str]) -> Option<Loop> {
         let mut command = Command::new("losetup");
         command.env("PATH", format!("{}:/sbin:/usr/sbin", std::env::var("PATH").unwrap()));
         let output = command.args(["-f", "--show"]).args(options).arg(file).output();
@@ -86,7 +86,7 @@ fn a_device_that_is_mounted_held_read_only_or_too_small_is_refused() {
     succeed(Command::new("umount").arg(&at));
     assert_eq!((output.status.code(), said(&output).lines().next().unwrap()), (Some(3), expected.as_str()));
     let small = Loop::new(&desk.old("small", SIZE - MIB), &[]).unwrap();
-    let has = format!("has 95 MiB ({} bytes), but the image needs 96 MiB ({SIZE} bytes)", SIZE - MIB);
+    let has = format!("has 47 MiB ({} bytes), but the image needs 48 MiB ({SIZE} bytes)", SIZE - MIB);
     refused(&small.0, &[image, small.name()], &format!("error: `{}` {has}", small.name()));
     let locked = Loop::new(&desk.old("locked", SIZE), &["-r"]).unwrap();
     refused(&locked.0, &[image, locked.name()], &format!("error: `{}` is read-only", locked.name()));

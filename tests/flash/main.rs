@@ -14,7 +14,7 @@ use std::process::{Command, Output, Stdio};
 const MIB: u64 = 1 << 20;
 
 /// Length of the image, in bytes.
-const SIZE: u64 = 96 * MIB;
+const SIZE: u64 = 48 * MIB;
 
 /// Images and targets, in a directory of a real disk: memory knows no `O_DIRECT`.
 struct Desk(tempfile::TempDir);
@@ -28,15 +28,15 @@ impl Desk {
         self.0.path().join(name)
     }
 
-    /// An image with a GPT by sfdisk, 33 MiB of data at three places, and holes.
+    /// An image with a GPT by sfdisk, 19 MiB of data at three places, and holes.
     fn image(&self) -> PathBuf {
         let path = self.path("disk.img");
         let file = File::create(&path).unwrap();
         file.set_len(SIZE).unwrap();
-        let table = "label: gpt\nstart=2048,size=65536,name=boot\nstart=67584,size=100000,name=system\n";
+        let table = "label: gpt\nstart=2048,size=32768,name=boot\nstart=34816,size=50000,name=system\n";
         let table = format!("printf '{table}' | PATH=$PATH:/sbin:/usr/sbin sfdisk -q '{}'", path.display());
         succeed(Command::new("sh").args(["-c", &table]));
-        for (at, len) in [(MIB, 20 * MIB + 512), (40 * MIB + 8192, 12 * MIB), (90 * MIB, MIB)] {
+        for (at, len) in [(MIB, 10 * MIB + 512), (20 * MIB + 8192, 8 * MIB), (44 * MIB, MIB)] {
             file.write_all_at(&noise(at, len), at).unwrap();
         }
         path
@@ -120,7 +120,7 @@ fn a_file_becomes_the_image_from_whatever_it_is_packed_with() {
     assert_eq!(report["size"], SIZE);
     assert_eq!(report["written"], report["verified"]);
     let blocks = std::os::unix::fs::MetadataExt::blocks(&fs::metadata(&target).unwrap());
-    assert!(blocks * 512 < 40 * MIB, "{blocks} blocks are not holes");
+    assert!(blocks * 512 < 24 * MIB, "{blocks} blocks are not holes");
 }
 
 #[test]
