@@ -25,7 +25,7 @@ use crate::units::{Bytes, MIB};
 const WRITERS: usize = 4;
 
 /// Buffers of one piece each.
-const BUFFERS: usize = 12;
+const BUFFERS: usize = 8;
 
 /// Begins the mark of a target that is being written.
 const MARK: &[u8] = b"factory flash: not complete\n";

@@ -13,7 +13,7 @@ use std::process::Command;
 use std::time::Instant;
 
 const MIB: u64 = 1 << 20;
-const ROUNDS: usize = 5;
+const ROUNDS: usize = 3;
 /// Most memory that a flash may take, in MiB.
 const MEMORY_GOAL: u64 = 32;
 
