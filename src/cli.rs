@@ -46,6 +46,10 @@ pub enum Command {
     Check(Check),
     /// Run an image in QEMU; its writes are thrown away afterwards.
     Boot(Boot),
+    /// List devices that an image can be written to, and what is on them.
+    Devices(Devices),
+    /// Write an image to a device, and prove that it is there.
+    Flash(Flash),
     /// Print a completion script for a shell.
     #[command(hide = true)]
     Completions {
@@ -325,4 +329,41 @@ pub struct Pi {
     /// Start with the tryboot flag of a Raspberry Pi set.
     #[arg(long)]
     pub tryboot: bool,
+}
+
+/// `factory devices`
+#[derive(Debug, Args)]
+pub struct Devices {
+    /// List those that `factory flash` refuses, too, and why.
+    #[arg(long)]
+    pub all: bool,
+    /// Print everything as JSON.
+    #[arg(long)]
+    pub json: bool,
+}
+
+/// `factory flash`
+#[derive(Debug, Args)]
+#[command(after_help = "\
+Refused, with exit code 3: the disk of the running system, a device that is mounted or in use, read-only, or \
+too small, a partition, a disk that is not removable unless it is named again by --fixed-disk, and what is \
+not an image.
+
+The partition table is written last, when all else was read back from the medium and found right. Until then \
+the device does not boot. After an interruption the same command compares what is there with the image, and \
+writes only what is missing.")]
+pub struct Flash {
+    /// The image, as it is or packed by zstd, xz or gzip; `-` is the standard input.
+    pub image: PathBuf,
+    /// The device, or a file that is to become a copy.
+    pub device: PathBuf,
+    /// Do not ask whether what is there may be lost.
+    #[arg(long)]
+    pub yes: bool,
+    /// The device again, when it is a disk that is built in.
+    #[arg(long, value_name = "DEVICE")]
+    pub fixed_disk: Option<PathBuf>,
+    /// Print what was done as JSON.
+    #[arg(long)]
+    pub json: bool,
 }

@@ -17,6 +17,7 @@ pub mod emulate;
 pub mod fetch;
 pub mod files;
 pub mod firmware;
+pub mod flash;
 pub mod formats;
 pub mod identity;
 pub mod image;

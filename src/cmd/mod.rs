@@ -3,8 +3,10 @@
 mod boot;
 mod check;
 mod convert;
+mod devices;
 mod explain;
 mod fetch;
+mod flash;
 mod image;
 mod init;
 mod inspect;
@@ -20,11 +22,15 @@ use tracing_subscriber::EnvFilter;
 
 use crate::cli::{self, Cli, Command};
 use crate::fetch::{self as fetching, Parts};
+use crate::flash as flashing;
 use crate::interrupt;
 use crate::lock::{Lock, Pins};
 use crate::plan::{self as planning, Plan};
 use crate::progress;
 use crate::store::Store;
+
+/// Exit code of a run that would have been dangerous.
+const REFUSED: u8 = 3;
 
 /// Exit code of a run that the user ended.
 const INTERRUPTED: u8 = 130;
@@ -49,6 +55,8 @@ pub fn run(cli: &Cli) -> anyhow::Result<ExitCode> {
         Command::Inspect(arguments) => inspect::run(arguments),
         Command::Check(arguments) => check::run(arguments),
         Command::Boot(arguments) => boot::run(arguments),
+        Command::Devices(arguments) => devices::run(arguments),
+        Command::Flash(arguments) => flash::run(arguments),
         Command::Completions { shell } => completions(*shell),
     }
 }
@@ -57,11 +65,13 @@ pub fn run(cli: &Cli) -> anyhow::Result<ExitCode> {
 pub fn report(error: &anyhow::Error) -> ExitCode {
     // Whatever the error is called by now: the run ended because the user wanted it to.
     if interrupt::check().is_err() {
-        progress::line("interrupted; nothing half-written is left");
+        let failed = error.downcast_ref::<flashing::Failed>();
+        let left = failed.map_or("nothing half-written is left", |failed| failed.state.text());
+        progress::line(&format!("interrupted; {left}"));
         return ExitCode::from(INTERRUPTED);
     }
     progress::line(&describe(error));
-    ExitCode::FAILURE
+    if flash::is_refusal(error) { ExitCode::from(REFUSED) } else { ExitCode::FAILURE }
 }
 
 /// `error: ` and the causes, one a line; a hint stays at the very end.

@@ -5,6 +5,7 @@
 
 mod archive;
 mod convert;
+mod flash;
 mod kernel;
 mod layers;
 mod network;
