@@ -9,6 +9,7 @@
 mod built;
 mod command;
 mod fallback;
+mod flashed;
 mod grub;
 mod guest;
 mod kills;
