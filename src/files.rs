@@ -40,6 +40,29 @@ pub fn beside(path: &Path) -> io::Result<NamedTempFile> {
     tempfile::Builder::new().prefix(&prefix).suffix(".part").make_in(dir, open)
 }
 
+/// Reads until `buffer` is full or nothing is left; how many bytes that were.
+///
+/// # Errors
+/// When reading fails, other than for a signal.
+pub fn fill(reader: &mut impl io::Read, buffer: &mut [u8]) -> io::Result<usize> {
+    let mut filled = 0;
+    while filled < buffer.len() {
+        match reader.read(&mut buffer[filled..]) {
+            Ok(0) => break,
+            Ok(count) => filled += count,
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+            Err(error) => return Err(error),
+        }
+    }
+    Ok(filled)
+}
+
+/// Whether all bytes are zeros. Slices are compared as fast as memory is, even in builds for tests.
+pub fn is_zero(bytes: &[u8]) -> bool {
+    const ZEROS: [u8; 4096] = [0; 4096];
+    bytes.chunks(ZEROS.len()).all(|part| *part == ZEROS[..part.len()])
+}
+
 /// The first byte from `at` on that is not in a hole, `None` when only a hole follows.
 ///
 /// # Errors

@@ -17,6 +17,7 @@ use super::scene::{Partition, Scene};
 use super::systems::{self, Part};
 use super::{Progress, initramfs, kernel};
 use crate::digest::Sha256;
+use crate::files::fill;
 use crate::interrupt::{self, Interrupted};
 use crate::parallel;
 use crate::volume::{Opened, Region};
@@ -185,20 +186,6 @@ fn hash_same(readers: &mut [Box<dyn Read + '_>], tell: &(dyn Fn(u64) + Sync)) ->
         hash.update(&first[..length]);
         tell((length * (1 + followers.len())) as u64);
     }
-}
-
-/// Fills the buffer as far as there is anything to read.
-pub(super) fn fill(reader: &mut impl Read, buffer: &mut [u8]) -> io::Result<usize> {
-    let mut filled = 0;
-    while filled < buffer.len() {
-        match reader.read(&mut buffer[filled..]) {
-            Ok(0) => break,
-            Ok(count) => filled += count,
-            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
-            Err(error) => return Err(error),
-        }
-    }
-    Ok(filled)
 }
 
 enum Probed {

@@ -11,11 +11,11 @@ use std::io::{self, BufRead, BufReader, ErrorKind, Read};
 
 use cpio::newc;
 
-use super::content::fill;
 use super::scene::{Partition, Scene};
 use super::systems::Part;
 use super::{Finding, Rule, Scope, Severity, kernel};
 use crate::archive::compress::{Limited, Packing, Unpacked};
+use crate::files::fill;
 
 /// Most bytes that an initramfs may unpack to.
 const LARGEST: u64 = 1 << 30;

@@ -12,11 +12,11 @@ use std::sync::LazyLock;
 
 use regex::bytes::Regex;
 
-use super::content::fill;
 use super::scene::{Partition, Scene};
 use super::systems::{self, Part};
 use super::{Finding, Rule, Scope, Severity};
 use crate::archive::compress::{Limited, Packing, Unpacked};
+use crate::files::fill;
 use crate::image::layout::Scheme;
 use crate::units::Bytes;
 

@@ -83,45 +83,25 @@ impl Picture {
                 let Some((start, end)) = pieces.pop() else { return Ok(None) };
                 file.read_exact_at(buffer.room((end - start) as usize), start)?;
                 // A file may have lost its holes on its way.
-                if start == 0 || !is_zero(buffer.bytes()) {
+                if start == 0 || !files::is_zero(buffer.bytes()) {
                     return Ok(Some(start));
                 }
             },
             Reader::Stream { stream, at } => loop {
                 let start = *at;
-                let count = fill(stream, buffer.room(PIECE as usize))?;
+                let count = files::fill(stream, buffer.room(PIECE as usize))?;
                 buffer.cut(count);
                 *at += count as u64;
                 if count == 0 {
                     self.size = Some(start);
                     return Ok(None);
                 }
-                if start == 0 || !is_zero(buffer.bytes()) {
+                if start == 0 || !files::is_zero(buffer.bytes()) {
                     return Ok(Some(start));
                 }
             },
         }
     }
-}
-
-/// Slices are compared as fast as memory is, even in builds for tests.
-fn is_zero(bytes: &[u8]) -> bool {
-    const ZEROS: [u8; 4096] = [0; 4096];
-    bytes.chunks(ZEROS.len()).all(|part| *part == ZEROS[..part.len()])
-}
-
-/// Reads until a buffer is full, or all is read.
-fn fill(stream: &mut impl Read, buffer: &mut [u8]) -> io::Result<usize> {
-    let mut done = 0;
-    while done < buffer.len() {
-        match stream.read(&mut buffer[done..]) {
-            Ok(0) => break,
-            Ok(count) => done += count,
-            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
-            Err(error) => return Err(error),
-        }
-    }
-    Ok(done)
 }
 
 /// Cuts what is not a hole into pieces, the last one first.

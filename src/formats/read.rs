@@ -12,6 +12,7 @@ use std::path::{Path, PathBuf};
 
 use super::blocks::BLOCK;
 use crate::archive::compress::{Packing, Unpacked};
+use crate::files;
 use crate::interrupt::{self, Interrupted};
 
 /// Bytes that are unpacked at once.
@@ -168,7 +169,7 @@ impl Source {
         let mut at = 0;
         loop {
             interrupt::check()?;
-            let count = fill(&mut reader, &mut buffer)
+            let count = files::fill(&mut reader, &mut buffer)
                 .map_err(|source| ReadError::Read { path: self.path.clone(), source })?;
             put_data(to, at, &buffer[..count])
                 .and_then(|()| if count == 0 { to.set_len(at) } else { Ok(()) })
@@ -183,34 +184,21 @@ impl Source {
     }
 }
 
-/// Reads until the buffer is full or nothing is left.
-fn fill(reader: &mut impl Read, buffer: &mut [u8]) -> io::Result<usize> {
-    let mut filled = 0;
-    while filled < buffer.len() {
-        match reader.read(&mut buffer[filled..])? {
-            0 => break,
-            count => filled += count,
-        }
-    }
-    Ok(filled)
-}
-
 /// Writes the blocks of `bytes` that are not zeros, neighbours at once.
 fn put_data(to: &File, at: u64, bytes: &[u8]) -> io::Result<()> {
     let mut offset = 0;
-    for run in bytes.chunks(BLOCK as usize).collect::<Vec<_>>().chunk_by(|a, b| is_zero(a) == is_zero(b)) {
+    for run in bytes
+        .chunks(BLOCK as usize)
+        .collect::<Vec<_>>()
+        .chunk_by(|a, b| files::is_zero(a) == files::is_zero(b))
+    {
         let len = run.iter().map(|block| block.len()).sum::<usize>();
-        if !is_zero(run[0]) {
+        if !files::is_zero(run[0]) {
             to.write_all_at(&bytes[offset..offset + len], at + offset as u64)?;
         }
         offset += len;
     }
     Ok(())
-}
-
-/// Whether a block holds nothing but zeros.
-fn is_zero(block: &[u8]) -> bool {
-    block.chunks(64).all(|part| part.iter().fold(0, |all, byte| all | byte) == 0)
 }
 
 /// A file that tells how much of it has been read.
