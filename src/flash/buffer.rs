@@ -4,7 +4,7 @@
 /// sector there is (open(2)).
 pub(super) const ALIGN: usize = 4096;
 
-/// Bytes that begin at a multiple of [`ALIGN`].
+/// Bytes that begin at a multiple of what disks ask for.
 #[derive(Debug, Default)]
 pub struct Buffer {
     memory: Vec<u8>,
