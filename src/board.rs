@@ -152,6 +152,13 @@ mod tests {
         }
     }
 
+    /// Else an image would be made for boards that the device then refuses to arm.
+    #[test]
+    fn boards_ask_for_the_eeprom_that_the_device_asks_for() {
+        let real = all().iter().filter(|board| !board.emulated);
+        assert!(real.map(|board| &board.eeprom).all(|eeprom| eeprom == bootenv::device::OLDEST_EEPROM));
+    }
+
     #[test]
     fn an_unknown_chip_is_refused() {
         let text = "[[board]]\nname = 'x'\ntitle = 'x'\nchip = 2835\ntype = 0\nfilters = []\nfirmware = []\n\

@@ -15,7 +15,7 @@ use rand::{Rng as _, SeedableRng as _};
 use super::built::{self, KERNEL};
 use super::grub::Bench;
 use super::guest::Guest;
-use super::{Image, Project, tool};
+use super::{Image, Project, SICK};
 
 /// Losses of power on each track.
 const ROUNDS: usize = 50;
@@ -36,8 +36,6 @@ check = "/payload/health"
 timeout = 86400
 watchdog = false
 "#;
-
-const HEALTH: &str = "#!/bin/sh\nexit 1\n";
 
 const PAYLOAD: &str = r#"#!/bin/sh
 flip() {
@@ -97,11 +95,7 @@ fn kill(track: &str) {
     println!("{track}: {SEED}={seed}");
     let mut random = StdRng::seed_from_u64(seed);
     let config = format!("{KERNEL}{CONFIG}");
-    let project =
-        Project::new(&[("factory.toml", &config), ("payload/health", HEALTH), ("payload/run", PAYLOAD)]);
-    for program in ["payload/health", "payload/run"] {
-        tool("chmod", &["755", project.path(program).to_str().unwrap()]);
-    }
+    let project = Project::new(&[("factory.toml", &config), SICK, ("payload/run", PAYLOAD)]);
     let image = built::image(&project, track);
     let mut count = Count::default();
     for number in 0..ROUNDS {

@@ -11,7 +11,7 @@ use super::grub::Bench;
 use super::guest::Guest;
 use super::power::cut;
 use super::vectors::state_text;
-use super::{Project, tool};
+use super::{Project, SICK};
 
 /// A trial is judged by whoever sits at the console.
 const CONFIG: &str = r#"
@@ -28,8 +28,6 @@ timeout = 86400
 watchdog = false
 "#;
 
-const HEALTH: &str = "#!/bin/sh\nexit 1\n";
-
 /// Where the magic number of an ext4 stands in its partition.
 const MAGIC: u64 = 1024 + 56;
 
@@ -43,8 +41,7 @@ struct Life {
 
 impl Life {
     fn new() -> Self {
-        let project = Project::new(&[("factory.toml", CONFIG), ("payload/health", HEALTH)]);
-        tool("chmod", &["755", project.path("payload/health").to_str().unwrap()]);
+        let project = Project::new(&[("factory.toml", CONFIG), SICK]);
         Life { bench: Bench::of(project.image()), guest: None, _project: project }
     }
 

@@ -10,9 +10,10 @@ use crate::calendar::date;
 const CAPABILITIES: [(u32, &str); 2] = [(1 << 3, "tryboot"), (1 << 2, "tryboot_a_b")];
 
 /// The oldest release that is fit: `PARTITION_WALK` by default, also after a partition without firmware
-/// (raspberrypi/rpi-eeprom, release notes of 2025-08-20). The start of its day in seconds since 1970, and
-/// its name.
-const OLDEST: (u32, &str) = (1_755_648_000, "2025-08-20");
+/// (raspberrypi/rpi-eeprom, release notes of 2025-08-20), as `YYYY-MM-DD`.
+pub const OLDEST_EEPROM: &str = "2025-08-20";
+/// The start of that day, in seconds since 1970.
+const OLDEST: u32 = 1_755_648_000;
 
 /// The board's revision code (Raspberry Pi documentation, `raspberry-pi/revision-codes.adoc`): a new one
 /// has bit 23 set, its type in bits 4 to 11, and its revision in the last four.
@@ -29,14 +30,14 @@ pub enum FirmwareError {
     #[error(
         "the board's EEPROM does not say which release it is, so it is too old for A/B boot\n\n\
          hint: `rpi-eeprom-update -a` updates it; {oldest} or newer is needed",
-        oldest = OLDEST.1
+        oldest = OLDEST_EEPROM
     )]
     Silent,
     /// It is of a release that does not do what is needed.
     #[error(
         "the board's EEPROM is of {built}, before which the boot ROM stops at a slot without firmware\n\n\
          hint: `rpi-eeprom-update -a` updates it; {oldest} or newer is needed",
-        oldest = OLDEST.1
+        oldest = OLDEST_EEPROM
     )]
     Old {
         /// When it was built, as a date.
@@ -60,7 +61,7 @@ pub(super) fn check(system: &System) -> Result<(), FirmwareError> {
     if let Some((_, what)) = CAPABILITIES.into_iter().find(|(bit, _)| can & bit == 0) {
         return Err(FirmwareError::Unable { what });
     }
-    if built < OLDEST.0 {
+    if built < OLDEST {
         return Err(FirmwareError::Old { built: date(built.into()) });
     }
     Ok(())
@@ -71,4 +72,14 @@ pub(super) fn doubt(system: &System) -> Option<&'static str> {
     let code = system.word(&system.path(REVISION))?;
     let old = code & NEW != 0 && (code >> 4) & 0xff == PI_4B && code & 0xf < KEEPS_FLAG;
     old.then_some("boards of Raspberry Pi 4B before revision 1.4 may lose the tryboot flag in the reset")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_oldest_release_has_one_date() {
+        assert_eq!(date(OLDEST.into()), OLDEST_EEPROM);
+    }
 }

@@ -27,7 +27,7 @@ mod sys;
 mod system;
 
 pub use board::restart;
-pub use firmware::FirmwareError;
+pub use firmware::{FirmwareError, OLDEST_EEPROM};
 pub use system::{Found, System};
 
 use board::Board;
