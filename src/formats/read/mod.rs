@@ -5,14 +5,16 @@
 //!                                                                  unpacked to a file with holes
 //! ```
 
+pub mod parts;
+
 use std::fs::{File, Metadata};
 use std::io::{self, BufReader, Read, Seek as _, SeekFrom};
 use std::os::unix::fs::{FileExt as _, FileTypeExt as _, MetadataExt as _};
 use std::path::{Path, PathBuf};
 
-use super::blocks::BLOCK;
 use crate::archive::compress::{Packing, Unpacked};
 use crate::files;
+use crate::formats::blocks::BLOCK;
 use crate::interrupt::{self, Interrupted};
 
 /// Bytes that are unpacked at once.

@@ -1,11 +1,13 @@
 //! The command line, as a table of what can be said.
 
+mod media;
+
 use std::path::PathBuf;
 
-use clap::builder::{PossibleValue, PossibleValuesParser};
 use clap::{Args, Parser, Subcommand};
 
-use crate::formats::FORMATS;
+use media::formats;
+pub use media::{Convert, Devices, Flash};
 
 /// Flashable, reproducible A/B disk images for ARM64 machines.
 #[derive(Debug, Parser)]
@@ -139,30 +141,6 @@ pub struct Image {
     /// Print the manifest as JSON.
     #[arg(long)]
     pub json: bool,
-}
-
-/// `factory convert`
-#[derive(Debug, Args)]
-#[command(after_help = "\
-The files are named after the image and lie beside it: disk.img.zst, disk.qcow2, disk.img.bmap. They take \
-the place of what has those names, all of them or none. Holes of the image are not read and stay holes.")]
-pub struct Convert {
-    /// The image: raw, or packed with zstd, gzip or xz.
-    pub image: PathBuf,
-    /// What to write; may be given again.
-    #[arg(long = "to", value_name = "FORMAT", required = true, value_parser = formats())]
-    pub formats: Vec<String>,
-    /// Directory to write to [default: that of the image].
-    #[arg(long, short, value_name = "DIR")]
-    pub output: Option<PathBuf>,
-    /// Print what was written as JSON.
-    #[arg(long)]
-    pub json: bool,
-}
-
-/// The names of all formats.
-fn formats() -> PossibleValuesParser {
-    FORMATS.iter().map(|format| PossibleValue::new(format.name).help(format.title)).into()
 }
 
 /// `factory kernel`
@@ -329,41 +307,4 @@ pub struct Pi {
     /// Start with the tryboot flag of a Raspberry Pi set.
     #[arg(long)]
     pub tryboot: bool,
-}
-
-/// `factory devices`
-#[derive(Debug, Args)]
-pub struct Devices {
-    /// List those that `factory flash` refuses, too, and why.
-    #[arg(long)]
-    pub all: bool,
-    /// Print everything as JSON.
-    #[arg(long)]
-    pub json: bool,
-}
-
-/// `factory flash`
-#[derive(Debug, Args)]
-#[command(after_help = "\
-Refused, with exit code 3: the disk of the running system, a device that is mounted or in use, read-only, or \
-too small, a partition, a disk that is not removable unless it is named again by --fixed-disk, and what is \
-not an image.
-
-The partition table is written last, when all else was read back from the medium and found right. Until then \
-the device does not boot. After an interruption the same command compares what is there with the image, and \
-writes only what is missing.")]
-pub struct Flash {
-    /// The image, as it is or packed by zstd, xz or gzip; `-` is the standard input.
-    pub image: PathBuf,
-    /// The device, or a file that is to become a copy.
-    pub device: PathBuf,
-    /// Do not ask whether what is there may be lost.
-    #[arg(long)]
-    pub yes: bool,
-    /// The device again, when it is a disk that is built in.
-    #[arg(long, value_name = "DEVICE")]
-    pub fixed_disk: Option<PathBuf>,
-    /// Print what was done as JSON.
-    #[arg(long)]
-    pub json: bool,
 }
