@@ -61,7 +61,7 @@ impl Bench {
 
     fn raw(&self) -> Raw {
         let path = self.path("disk.img");
-        Raw::new(&path, File::open(&path).unwrap(), self.size).unwrap()
+        Raw::of(&path, File::open(&path).unwrap(), self.size).unwrap()
     }
 
     /// Writes the image in a format beside itself.

@@ -16,6 +16,7 @@ use crate::archive::compress::{Packing, Unpacked};
 use crate::files;
 use crate::formats::blocks::BLOCK;
 use crate::interrupt::{self, Interrupted};
+use parts::{Holed, Parts};
 
 /// Bytes that are unpacked at once.
 const CHUNK: usize = 1 << 20;
@@ -145,6 +146,19 @@ impl Source {
     /// The file itself.
     pub fn file(&self) -> &File {
         &self.file
+    }
+
+    /// The image as one that can be read in any order, `None` when it only unpacks from front to back.
+    ///
+    /// # Errors
+    /// When what tells its parts apart cannot be read.
+    pub fn parts(&self) -> Result<Option<Box<dyn Parts>>, ReadError> {
+        let failed = |source| ReadError::Read { path: self.path.clone(), source };
+        let file = || self.file.try_clone().map_err(failed);
+        match self.kind {
+            Kind::Raw => Ok(Some(Box::new(Holed::new(file()?, self.size).map_err(failed)?))),
+            Kind::Packed(_) | Kind::Qcow2 => Ok(None),
+        }
     }
 
     /// The bytes of the disk, in order, without an end at the end of one compressed member. `progress`
