@@ -32,6 +32,7 @@ use crate::interrupt::Interrupted;
 use out::Out;
 pub use raw::Raw;
 use read::{ReadError, Source};
+pub use sha256::whole as digest;
 
 /// A format of images, or of what lies beside one.
 #[derive(Debug)]

@@ -6,6 +6,7 @@
 //! ```
 
 pub mod parts;
+pub mod zst;
 
 use std::fs::{File, Metadata};
 use std::io::{self, BufReader, Read, Seek as _, SeekFrom};
@@ -17,6 +18,7 @@ use crate::files;
 use crate::formats::blocks::BLOCK;
 use crate::interrupt::{self, Interrupted};
 use parts::{Holed, Parts};
+use zst::Frames;
 
 /// Bytes that are unpacked at once.
 const CHUNK: usize = 1 << 20;
@@ -157,6 +159,10 @@ impl Source {
         let file = || self.file.try_clone().map_err(failed);
         match self.kind {
             Kind::Raw => Ok(Some(Box::new(Holed::new(file()?, self.size).map_err(failed)?))),
+            Kind::Packed(Packing::Zstd) => match Frames::open(file()?, self.size).map_err(failed)? {
+                Some(frames) if frames.blocks().size == 0 => Err(ReadError::Empty(self.path.clone())),
+                frames => Ok(frames.map(|frames| Box::new(frames) as Box<dyn Parts>)),
+            },
             Kind::Packed(_) | Kind::Qcow2 => Ok(None),
         }
     }
