@@ -24,8 +24,8 @@ use crate::{files, interrupt};
 /// Threads that read an image whose parts can be had in any order.
 const READERS: usize = 2;
 
-/// Buffers of each thread.
-const AHEAD: usize = 2;
+/// Buffers of each thread: more would not be faster, and every one is a MiB.
+const AHEAD: usize = 1;
 
 /// Threads that read.
 pub(super) struct Lanes {

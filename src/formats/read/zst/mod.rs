@@ -16,7 +16,7 @@ use std::collections::VecDeque;
 use std::fs::File;
 use std::io::{self, ErrorKind};
 use std::os::unix::fs::FileExt as _;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use super::parts::Parts;
 use crate::formats::blocks::Blocks;
@@ -39,6 +39,8 @@ pub struct Frames {
     blocks: Blocks,
     /// Those that were asked for, the latest last.
     slots: Mutex<VecDeque<Arc<Slot>>>,
+    /// What nobody uses just now.
+    tools: Mutex<Vec<Tools>>,
 }
 
 /// Where a frame begins, in the file and on the disk, in bytes.
@@ -53,6 +55,13 @@ struct Frame {
 struct Slot {
     frame: usize,
     bytes: Mutex<Vec<u8>>,
+}
+
+/// What unpacks: memory that is used again, since to ask for it costs time, and to give it back more of it.
+#[derive(Default)]
+struct Tools {
+    packed: Vec<u8>,
+    decompressor: zstd::bulk::Decompressor<'static>,
 }
 
 impl Frames {
@@ -80,7 +89,7 @@ impl Frames {
             next = Frame { packed: next.packed + packed, at: next.at + unpacked, is_zero: true };
         }
         frames.push(next);
-        Ok(Some(Frames { file, frames, blocks, slots: Mutex::default() }))
+        Ok(Some(Frames { file, frames, blocks, slots: Mutex::default(), tools: Mutex::default() }))
     }
 
     /// The frame that has the byte at `at`, which is not behind the end.
@@ -91,40 +100,50 @@ impl Frames {
     /// Fills `part` with what a frame has from `offset` on.
     fn copy(&self, frame: usize, offset: usize, part: &mut [u8]) -> io::Result<()> {
         let slot = self.slot(frame);
-        let mut bytes = slot.bytes.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut bytes = lock(&slot.bytes);
         if bytes.is_empty() {
-            *bytes = self.unpack(frame)?;
+            let mut tools = lock(&self.tools).pop().unwrap_or_default();
+            let done = self.unpack(frame, &mut tools, &mut bytes);
+            lock(&self.tools).push(tools);
+            // Half a frame is none.
+            done.inspect_err(|_| bytes.clear())?;
         }
         part.copy_from_slice(&bytes[offset..offset + part.len()]);
         Ok(())
     }
 
     fn slot(&self, frame: usize) -> Arc<Slot> {
-        let mut slots = self.slots.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut slots = lock(&self.slots);
         let known = slots.iter().position(|slot| slot.frame == frame);
-        let slot = known.and_then(|place| slots.remove(place));
-        let slot = slot.unwrap_or_else(|| Arc::new(Slot { frame, bytes: Mutex::default() }));
-        if slots.len() == SLOTS {
-            slots.pop_front();
-        }
+        let slot = known.and_then(|place| slots.remove(place)).unwrap_or_else(|| {
+            let oldest = if slots.len() < SLOTS { None } else { slots.pop_front() };
+            // Nobody else may be reading it still.
+            let free = oldest.and_then(Arc::into_inner).map(|slot| slot.bytes);
+            let mut bytes = free.unwrap_or_default();
+            bytes.get_mut().unwrap_or_else(PoisonError::into_inner).clear();
+            Arc::new(Slot { frame, bytes })
+        });
         slots.push_back(Arc::clone(&slot));
         slot
     }
 
-    fn unpack(&self, frame: usize) -> io::Result<Vec<u8>> {
+    fn unpack(&self, frame: usize, tools: &mut Tools, bytes: &mut Vec<u8>) -> io::Result<()> {
         let (this, next) = (self.frames[frame], self.frames[frame + 1]);
-        let mut packed = vec![0; (next.packed - this.packed) as usize];
-        self.file.read_exact_at(&mut packed, this.packed)?;
+        tools.packed.resize((next.packed - this.packed) as usize, 0);
+        self.file.read_exact_at(&mut tools.packed, this.packed)?;
         let expected = (next.at - this.at) as usize;
-        let mut bytes = Vec::with_capacity(expected);
-        let done = zstd::bulk::Decompressor::new()?.decompress_to_buffer(&packed, &mut bytes);
-        let why = match done {
-            Ok(count) if count == expected => return Ok(bytes),
+        bytes.reserve_exact(expected);
+        let why = match tools.decompressor.decompress_to_buffer(&tools.packed, bytes) {
+            Ok(_) if bytes.len() == expected => return Ok(()),
             Ok(count) => format!("a frame of {expected} bytes has {count}"),
             Err(error) => error.to_string(),
         };
         Err(io::Error::new(ErrorKind::InvalidData, format!("its zstd data is damaged ({why})")))
     }
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 impl Parts for Frames {
