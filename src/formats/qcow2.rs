@@ -45,14 +45,7 @@ struct Plan {
 
 impl Plan {
     fn new(raw: &Raw) -> Plan {
-        let mut runs: Vec<Range<u64>> = Vec::new();
-        for range in &raw.blocks().ranges {
-            let (start, end) = (range.start / CLUSTER, range.end.div_ceil(CLUSTER));
-            match runs.last_mut() {
-                Some(last) if last.end >= start => last.end = last.end.max(end),
-                _ => runs.push(start..end),
-            }
-        }
+        let runs = raw.blocks().units(CLUSTER);
         let used: u64 = runs.iter().map(|run| run.end - run.start).sum();
         let mut tables: Vec<u64> =
             runs.iter().flat_map(|run| run.start / ENTRIES..=(run.end - 1) / ENTRIES).collect();

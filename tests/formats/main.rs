@@ -2,7 +2,9 @@
 
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on panics")]
 
+mod bench;
 mod containers;
+mod disks;
 mod ext4;
 mod fat;
 mod gpt;
