@@ -9,5 +9,6 @@ mod ext4;
 mod fat;
 mod gpt;
 mod oracle;
+mod qcow2;
 mod trees;
 mod writer;
