@@ -14,12 +14,16 @@ pub mod blocks;
 pub mod bmap;
 pub mod read;
 
+mod gce;
 mod gz;
 mod out;
 mod pieces;
 mod qcow2;
 mod raw;
 mod sha256;
+mod vdi;
+mod vhd;
+mod vmdk;
 mod xml;
 mod xz;
 mod zst;
@@ -76,6 +80,15 @@ pub const FORMATS: &[Format] = &[
     image("gz", "gzip", Suffix::Added(".gz"), gz::write),
     image("xz", "xz, in blocks that can be unpacked each by itself", Suffix::Added(".xz"), xz::write),
     image("qcow2", "QEMU's format, version 3", Suffix::Instead(".qcow2"), qcow2::write),
+    image("vdi", "VirtualBox's format, dynamic", Suffix::Instead(".vdi"), vdi::write),
+    image("vhd", "a fixed disk of whole MiB, as Azure takes it", Suffix::Instead(".vhd"), vhd::write),
+    image("vmdk", "VMware's format, stream-optimised", Suffix::Instead(".vmdk"), vmdk::write),
+    image(
+        "gce",
+        "`disk.raw` in a .tar.gz, as Google's cloud takes it",
+        Suffix::Instead(".tar.gz"),
+        gce::write,
+    ),
     image("bmap", "a block map for `bmaptool copy`", Suffix::Added(".bmap"), bmap::write),
     Format {
         name: "sha256",
@@ -106,6 +119,9 @@ pub enum FormatError {
     /// Something that is not a file stands there, or no file can be made.
     #[error(transparent)]
     Target(#[from] WriteError),
+    /// The format cannot hold that much.
+    #[error("`{}` would become larger than its format can be\n\nhint: take another format", .0.display())]
+    TooLarge(PathBuf),
     /// The file system is full.
     #[error("no space is left for `{}`\n\nhint: free some space, or write it elsewhere", .0.display())]
     Full(PathBuf),

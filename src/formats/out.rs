@@ -77,6 +77,11 @@ impl Out {
         self.file().set_len(at).map_err(|source| self.error(source))
     }
 
+    /// Where the next byte goes, in bytes.
+    pub(super) fn at(&self) -> u64 {
+        self.at
+    }
+
     /// What has been written, to be read back.
     pub(super) fn file(&self) -> &File {
         self.file.as_file()
@@ -100,6 +105,11 @@ impl Out {
             Ok(_) => Ok((path, at)),
             Err(error) => Err(FormatError::Output { path, source: error.error }),
         }
+    }
+
+    /// The error when the format has no room for more.
+    pub(super) fn too_large(&self) -> FormatError {
+        FormatError::TooLarge(self.path.clone())
     }
 
     fn error(&self, source: io::Error) -> FormatError {

@@ -9,6 +9,10 @@ use std::sync::Arc;
 use super::blocks::Blocks;
 use super::read::parts::{Holed, Parts};
 use super::{FormatError, Out};
+use crate::identity::BuildId;
+
+/// How many bytes tell one image from another: all of a partition table, and something of what follows.
+const IDENTIFIED: u64 = 64 << 10;
 
 /// The image, open, with its holes known. They are never read.
 #[derive(Clone)]
@@ -30,6 +34,11 @@ impl Raw {
     pub fn of(path: &Path, file: File, size: u64) -> Result<Self, FormatError> {
         let failed = |source| FormatError::Source { path: path.to_owned(), source };
         Ok(Raw { path: path.to_owned(), parts: Arc::new(Holed::new(file, size).map_err(failed)?) })
+    }
+
+    /// Where it was opened.
+    pub(super) fn path(&self) -> &Path {
+        &self.path
     }
 
     /// What is not a hole.
@@ -54,17 +63,31 @@ impl Raw {
 
     /// Puts the bytes of `range` into `buffer`, in place of what is in it.
     pub(super) fn read(&self, range: Range<u64>, buffer: &mut Vec<u8>) -> Result<(), FormatError> {
+        buffer.resize((range.end - range.start) as usize, 0);
+        self.read_at(range.start, buffer).map_err(|source| self.error(source))
+    }
+
+    /// Fills `buffer` with what stands from `at` on: behind the end, zeros.
+    pub(super) fn read_at(&self, at: u64, buffer: &mut [u8]) -> io::Result<()> {
+        let range = at..at + buffer.len() as u64;
         let place = |at: u64| (at - range.start) as usize;
-        buffer.resize(place(range.end), 0);
         let mut at = range.start;
         for part in self.blocks().within(range.clone()) {
             buffer[place(at)..place(part.start)].fill(0);
             let data = &mut buffer[place(part.start)..place(part.end)];
-            self.parts.read_at(part.start, data).map_err(|source| self.error(source))?;
+            self.parts.read_at(part.start, data)?;
             at = part.end;
         }
         buffer[place(at)..].fill(0);
         Ok(())
+    }
+
+    /// An id that those of its formats follow from: of its size and its first bytes, where the ids of
+    /// partition tables stand.
+    pub(super) fn id(&self) -> Result<BuildId, FormatError> {
+        let mut head = Vec::new();
+        self.read(0..self.size().min(IDENTIFIED), &mut head)?;
+        Ok(BuildId::of(&[&self.size().to_le_bytes(), &head]))
     }
 
     pub(super) fn error(&self, source: io::Error) -> FormatError {

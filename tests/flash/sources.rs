@@ -164,6 +164,26 @@ fn packed_images_that_are_cut_or_damaged_never_boot() {
 }
 
 #[test]
+fn images_of_qemu_are_read_from_files_alone() {
+    let targets = Targets::new();
+    let (image, bytes) = targets.image();
+    let path = targets.path("disk.qcow2");
+    succeed(Command::new("qemu-img").args(["convert", "-c", "-O", "qcow2"]).args([&image, &path]));
+    targets.becomes(path.to_str().unwrap(), &[], &bytes);
+    let change = |command: &mut Command| _ = command.stdin(File::open(&path).unwrap());
+    let output = targets.each("-", &change, 1, Left::Untouched);
+    let words =
+        "`standard input` is a qcow2 image, which is not read from front to back\n\nhint: name a file";
+    assert!(said(&output).contains(words), "{}", said(&output));
+    let mut packed = fs::read(&path).unwrap();
+    let cut = targets.put("cut.qcow2", &packed[..packed.len() / 2]);
+    targets.fails(&cut, &[], Left::Untouched, "it is cut off or damaged: ");
+    let middle = packed.len() / 2;
+    packed[middle..middle + 4096].fill(0xff);
+    targets.fails(&targets.put("damaged.qcow2", packed), &[], Left::NotBootable, "reading the image");
+}
+
+#[test]
 fn another_digest_than_promised_is_found_before_it_boots() {
     let targets = Targets::new();
     let (image, bytes) = targets.image();
