@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use clap::Args;
 use clap::builder::{PossibleValue, PossibleValuesParser};
 
+use crate::digest::Sha256;
 use crate::formats::FORMATS;
 
 /// `factory convert`
@@ -53,13 +54,20 @@ The partition table is written last, when all else was read back from the medium
 the device does not boot. After an interruption the same command compares what is there with the image, and \
 writes only what is missing.")]
 pub struct Flash {
-    /// The image, as it is or packed by zstd, xz or gzip; `-` is the standard input.
+    /// The image, as it is, packed by zstd, xz or gzip, or qcow2: a file, `-`, the standard input, or an http(s) URL.
     pub image: PathBuf,
     /// The device, or a file that is to become a copy.
     pub device: PathBuf,
     /// Do not ask whether what is there may be lost.
     #[arg(long)]
     pub yes: bool,
+    /// Digest of what is named as the image, packed as it is; needed for a URL [default: that in NAME.sha256, if there
+    /// is one].
+    #[arg(long, value_name = "HEX")]
+    pub sha256: Option<Sha256>,
+    /// Block map of the image; only what it has is written [default: NAME.bmap, if there is one].
+    #[arg(long, value_name = "FILE")]
+    pub bmap: Option<PathBuf>,
     /// The device again, when it is a disk that is built in.
     #[arg(long, value_name = "DEVICE")]
     pub fixed_disk: Option<PathBuf>,

@@ -68,7 +68,7 @@ impl Wanted {
     /// Writes the image in its other formats, and gives all of them their names.
     fn keep(&self, draft: Draft, image: &Path) -> anyhow::Result<(Written, Vec<Made>)> {
         let source = read::open(draft.path())?;
-        let raw = Raw::new(image, source.file().try_clone()?, source.size())?;
+        let raw = Raw::of(image, source.file().try_clone()?, source.size())?;
         let job = Job { raw: &raw, image, formats: &self.others, keeps_raw: self.raw };
         let drafts = formats::write(&job, super::bar)?;
         let written = if self.raw { draft.keep()? } else { draft.discard() };

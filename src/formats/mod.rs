@@ -14,12 +14,16 @@ pub mod blocks;
 pub mod bmap;
 pub mod read;
 
+mod gce;
 mod gz;
 mod out;
 mod pieces;
 mod qcow2;
 mod raw;
 mod sha256;
+mod vdi;
+mod vhd;
+mod vmdk;
 mod xml;
 mod xz;
 mod zst;
@@ -31,7 +35,8 @@ use crate::interrupt::Interrupted;
 
 use out::Out;
 pub use raw::Raw;
-use read::{Kind, ReadError, Source};
+use read::{ReadError, Source};
+pub use sha256::whole as digest;
 
 /// A format of images, or of what lies beside one.
 #[derive(Debug)]
@@ -75,6 +80,15 @@ pub const FORMATS: &[Format] = &[
     image("gz", "gzip", Suffix::Added(".gz"), gz::write),
     image("xz", "xz, in blocks that can be unpacked each by itself", Suffix::Added(".xz"), xz::write),
     image("qcow2", "QEMU's format, version 3", Suffix::Instead(".qcow2"), qcow2::write),
+    image("vdi", "VirtualBox's format, dynamic", Suffix::Instead(".vdi"), vdi::write),
+    image("vhd", "a fixed disk of whole MiB, as Azure takes it", Suffix::Instead(".vhd"), vhd::write),
+    image("vmdk", "VMware's format, stream-optimised", Suffix::Instead(".vmdk"), vmdk::write),
+    image(
+        "gce",
+        "`disk.raw` in a .tar.gz, as Google's cloud takes it",
+        Suffix::Instead(".tar.gz"),
+        gce::write,
+    ),
     image("bmap", "a block map for `bmaptool copy`", Suffix::Added(".bmap"), bmap::write),
     Format {
         name: "sha256",
@@ -105,6 +119,9 @@ pub enum FormatError {
     /// Something that is not a file stands there, or no file can be made.
     #[error(transparent)]
     Target(#[from] WriteError),
+    /// The format cannot hold that much.
+    #[error("`{}` would become larger than its format can be\n\nhint: take another format", .0.display())]
+    TooLarge(PathBuf),
     /// The file system is full.
     #[error("no space is left for `{}`\n\nhint: free some space, or write it elsewhere", .0.display())]
     Full(PathBuf),
@@ -180,7 +197,7 @@ fn plain_name(name: &str) -> String {
 }
 
 /// What to write.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy)]
 pub struct Job<'a> {
     /// The image.
     pub raw: &'a Raw,
@@ -220,9 +237,10 @@ pub fn write<P: Fn(u64)>(job: &Job<'_>, begin: impl Fn(&str, u64) -> P) -> Resul
             Writer::Image(write) => write(job.raw, &mut out, &begin(format.name, job.raw.mapped()))?,
             Writer::Digests => {
                 let image = job.keeps_raw || drafts.0.is_empty();
-                let image = image.then(|| (FORMATS[0].path(job.image), job.raw.file(), job.raw.size()));
-                let others = drafts.0.iter().map(|(_, out)| (out.path().to_owned(), out.file(), out.at()));
-                sha256::write(image.into_iter().chain(others).collect(), &mut out, &begin)?;
+                let image = image.then(|| Ok((FORMATS[0].path(job.image), job.raw.clone())));
+                let others = drafts.0.iter().map(|(_, out)| Ok((out.path().to_owned(), out.raw()?)));
+                let files = image.into_iter().chain(others).collect::<Result<Vec<_>, FormatError>>()?;
+                sha256::write(&files, &mut out, &begin)?;
             }
         }
         drafts.0.push((format, out));
@@ -235,7 +253,7 @@ fn is_raw(format: &Format) -> bool {
 }
 
 /// Writes what was opened in all of `formats`, in files named after `image`; see [`write()`]. What is
-/// packed is unpacked to a temporary file before, which then is the raw image.
+/// packed and cannot be read in any order is unpacked to a temporary file before, which then is the raw image.
 ///
 /// # Errors
 /// As [`write()`], and when the source is cut off or damaged.
@@ -245,18 +263,15 @@ pub fn convert<P: Fn(u64) + Send>(
     formats: &[&'static Format],
     begin: impl Fn(&str, u64) -> P,
 ) -> Result<Drafts, FormatError> {
-    let unpacked = match source.kind() {
-        Kind::Raw => None,
-        Kind::Packed(_) | Kind::Qcow2 => {
+    let (raw, unpacked) = match source.parts()? {
+        Some(parts) => (Raw::new(source.path(), parts), None),
+        None => {
             let mut out = Out::create(&FORMATS[0].path(image))?;
             let size = source.unpack(out.file(), begin("unpacking", source.size()))?;
             out.skip_to(size)?;
-            Some(out)
+            (out.raw()?, Some(out))
         }
     };
-    let (file, size) = unpacked.as_ref().map_or((source.file(), source.size()), |out| (out.file(), out.at()));
-    let failed = |error| FormatError::Source { path: source.path().to_owned(), source: error };
-    let raw = Raw::new(source.path(), file.try_clone().map_err(failed)?, size)?;
     let keeps_raw = unpacked.is_some() && formats.iter().any(|format| is_raw(format));
     let mut drafts = write(&Job { raw: &raw, image, formats, keeps_raw }, begin)?;
     drafts.0.extend(unpacked.filter(|_| keeps_raw).map(|out| (&FORMATS[0], out)));

@@ -6,6 +6,8 @@
 //! ```
 
 pub mod parts;
+pub mod qcow2;
+pub mod zst;
 
 use std::fs::{File, Metadata};
 use std::io::{self, BufReader, Read, Seek as _, SeekFrom};
@@ -15,14 +17,16 @@ use std::path::{Path, PathBuf};
 use crate::archive::compress::{Packing, Unpacked};
 use crate::files;
 use crate::formats::blocks::BLOCK;
+use crate::formats::qcow2::MAGIC;
 use crate::interrupt::{self, Interrupted};
+use parts::{Holed, Parts};
+use qcow2::{Qcow2, Qcow2Error};
+use zst::Frames;
 
 /// Bytes that are unpacked at once.
 const CHUNK: usize = 1 << 20;
 /// Bytes that are read at once from what is packed.
 const BUFFER: usize = 256 << 10;
-/// The first bytes of a file in QEMU's format.
-const QCOW2: &[u8] = b"QFI\xfb";
 
 /// What an image is packed with.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -66,6 +70,14 @@ pub enum ReadError {
         /// The decompressor's or the system's reason.
         source: io::Error,
     },
+    /// It is a qcow2 image that cannot be read.
+    #[error("opening `{}`", path.display())]
+    Qcow2 {
+        /// The image.
+        path: PathBuf,
+        /// What is wrong with it.
+        source: Qcow2Error,
+    },
     /// What it holds cannot be put down.
     #[error("unpacking `{}` to a temporary file", path.display())]
     Unpack {
@@ -91,7 +103,7 @@ impl Kind {
     /// Tells the kind from the first bytes of a file (6 are enough).
     pub fn detect(head: &[u8]) -> Kind {
         match Packing::detect(head) {
-            _ if head.starts_with(QCOW2) => Kind::Qcow2,
+            _ if head.starts_with(MAGIC) => Kind::Qcow2,
             Packing::Plain => Kind::Raw,
             packing => Kind::Packed(packing),
         }
@@ -145,6 +157,30 @@ impl Source {
     /// The file itself.
     pub fn file(&self) -> &File {
         &self.file
+    }
+
+    /// The image as one that can be read in any order, `None` when it only unpacks from front to back.
+    ///
+    /// # Errors
+    /// When what tells its parts apart cannot be read.
+    pub fn parts(&self) -> Result<Option<Box<dyn Parts>>, ReadError> {
+        let failed = |source| ReadError::Read { path: self.path.clone(), source };
+        let file = || self.file.try_clone().map_err(failed);
+        match self.kind {
+            Kind::Raw => Ok(Some(Box::new(Holed::new(file()?, self.size).map_err(failed)?))),
+            Kind::Packed(Packing::Zstd) => match Frames::open(file()?, self.size).map_err(failed)? {
+                Some(frames) if frames.blocks().size == 0 => Err(ReadError::Empty(self.path.clone())),
+                frames => Ok(frames.map(|frames| Box::new(frames) as Box<dyn Parts>)),
+            },
+            Kind::Qcow2 => {
+                let refused = |source| ReadError::Qcow2 { path: self.path.clone(), source };
+                match Qcow2::open(file()?, self.size).map_err(refused)? {
+                    image if image.blocks().size == 0 => Err(ReadError::Empty(self.path.clone())),
+                    image => Ok(Some(Box::new(image))),
+                }
+            }
+            Kind::Packed(_) => Ok(None),
+        }
     }
 
     /// The bytes of the disk, in order, without an end at the end of one compressed member. `progress`

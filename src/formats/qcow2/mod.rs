@@ -15,7 +15,8 @@ use std::ops::Range;
 use super::{FormatError, Out, Raw};
 use crate::units::SECTOR;
 
-const MAGIC: &[u8; 4] = b"QFI\xfb";
+/// The first bytes of a file.
+pub(super) const MAGIC: &[u8; 4] = b"QFI\xfb";
 const VERSION: u32 = 3;
 const CLUSTER_BITS: u32 = 16;
 const CLUSTER: u64 = 1 << CLUSTER_BITS;
@@ -25,8 +26,39 @@ const ENTRIES: u64 = CLUSTER / 8;
 const REFCOUNTS: u64 = CLUSTER / 2;
 const REFCOUNT_ORDER: u32 = 4;
 const HEADER_LENGTH: u32 = 104;
-/// The cluster is used only once, so that it may be written in place.
+/// In tables: the cluster is used only once, so that it may be written in place.
 const COPIED: u64 = 1 << 63;
+/// In L2 tables: where the cluster is packed, and in how many sectors.
+pub(super) const COMPRESSED: u64 = 1 << 62;
+/// In L2 tables, from version 3 on: the cluster is zeros.
+pub(super) const ZERO: u64 = 1;
+/// The bits that are an offset in the file, which is a multiple of a sector at least.
+pub(super) const OFFSET: u64 = 0x00ff_ffff_ffff_fe00;
+/// The compression that is not deflate.
+pub(super) const ZSTD: u8 = 1;
+
+/// What readers must know of to read an image.
+#[derive(Clone, Copy)]
+pub(super) enum Feature {
+    /// The refcounts may be wrong, which does not matter to readers.
+    Dirty = 0,
+    Corrupt = 1,
+    DataFile = 2,
+    /// Packed clusters are not deflated.
+    Packing = 3,
+    Subclusters = 4,
+}
+
+impl Feature {
+    pub(super) fn bit(self) -> u64 {
+        1 << self as u64
+    }
+}
+
+/// How many bits of an entry say where a packed cluster is. Those above count the sectors after its first.
+pub(super) fn packed_offset_bits(cluster_bits: u32) -> u32 {
+    62 - (cluster_bits - 8)
+}
 
 /// Where everything stands, in clusters of the file.
 struct Plan {
@@ -45,14 +77,7 @@ struct Plan {
 
 impl Plan {
     fn new(raw: &Raw) -> Plan {
-        let mut runs: Vec<Range<u64>> = Vec::new();
-        for range in &raw.blocks().ranges {
-            let (start, end) = (range.start / CLUSTER, range.end.div_ceil(CLUSTER));
-            match runs.last_mut() {
-                Some(last) if last.end >= start => last.end = last.end.max(end),
-                _ => runs.push(start..end),
-            }
-        }
+        let runs = raw.blocks().units(CLUSTER);
         let used: u64 = runs.iter().map(|run| run.end - run.start).sum();
         let mut tables: Vec<u64> =
             runs.iter().flat_map(|run| run.start / ENTRIES..=(run.end - 1) / ENTRIES).collect();
