@@ -16,7 +16,6 @@ use super::{bytes, filesystem};
 use crate::image::layout::{Entry, PartitionTable, PartitionType, Scheme};
 use crate::interrupt::Interrupted;
 use crate::track;
-use crate::units::Bytes;
 use crate::volume::{Disk, Region, Table};
 
 /// The place of what belongs to the disk as a whole.
@@ -37,10 +36,9 @@ pub(super) fn compare(
 ) -> Result<(), Interrupted> {
     let place = Place::new(DISK);
     let [a, b] = tables.map(|table| &table.table);
-    found.compare(&place, "size", Bytes(disks[0].size()), Bytes(disks[1].size()));
+    found.compare(&place, "size", disks[0].size(), disks[1].size());
     found.compare(&place, "table", a.scheme, b.scheme);
     found.compare(&place, "id", a.disk_id(), b.disk_id());
-    entries(found, a, b);
     let in_tables = table::compare(found, &place, disks, [a, b]);
     found.tried(&place, None, in_tables)?;
     gaps(found, disks, [a, b])?;
@@ -54,23 +52,22 @@ fn pairs<'a>(a: &'a PartitionTable, b: &'a PartitionTable) -> Vec<(Option<&'a En
     numbers.into_iter().map(|number| (find(a, number), find(b, number))).collect()
 }
 
-fn entries(found: &mut Findings, a: &PartitionTable, b: &PartitionTable) {
-    for pair in pairs(a, b) {
-        match pair {
-            (Some(one), Some(other)) => {
-                let place = Place::new(label(a.scheme, one));
-                found.compare(&place, "name", &one.name, &other.name);
-                found.compare(&place, "start", Bytes(one.offset().0), Bytes(other.offset().0));
-                found.compare(&place, "length", one.size(), other.size());
-                found.compare(&place, "type", kind(one.kind), kind(other.kind));
-                if a.scheme == Scheme::Gpt && b.scheme == Scheme::Gpt {
-                    found.compare(&place, "id", one.id, other.id);
-                }
+/// What the tables say of a partition.
+fn entry(found: &mut Findings, [a, b]: [&PartitionTable; 2], pair: (Option<&Entry>, Option<&Entry>)) {
+    match pair {
+        (Some(one), Some(other)) => {
+            let place = Place::new(label(a.scheme, one));
+            found.compare(&place, "name", &one.name, &other.name);
+            found.compare(&place, "start", one.offset().0, other.offset().0);
+            found.compare(&place, "length", one.size().0, other.size().0);
+            found.compare(&place, "type", kind(one.kind), kind(other.kind));
+            if a.scheme == Scheme::Gpt && b.scheme == Scheme::Gpt {
+                found.compare(&place, "id", one.id, other.id);
             }
-            (Some(one), None) => found.removed(Place::new(label(a.scheme, one)), about(one)),
-            (None, Some(other)) => found.added(Place::new(label(b.scheme, other)), about(other)),
-            (None, None) => {}
         }
+        (Some(one), None) => found.removed(Place::new(label(a.scheme, one)), about(one)),
+        (None, Some(other)) => found.added(Place::new(label(b.scheme, other)), about(other)),
+        (None, None) => {}
     }
 }
 
@@ -122,17 +119,22 @@ fn gap(found: &mut Findings, place: &Place, disks: [&Disk; 2], range: Range<u64>
     Ok(())
 }
 
-/// A partition that both disks have, with other bytes.
-struct Pair {
-    name: String,
-    regions: [Region; 2],
+/// Partitions that hold the same in each disk, and other bytes in the other; or one that does not.
+struct Group<'a> {
+    members: Vec<(Option<&'a Entry>, Option<&'a Entry>)>,
+    content: Option<[Region; 2]>,
 }
 
-impl Pair {
-    fn is_like(&self, other: &Pair) -> io::Result<bool> {
-        let [a, b] = &self.regions;
-        let [c, d] = &other.regions;
-        Ok(bytes::same(a, c)? && bytes::same(b, d)?)
+impl Group<'_> {
+    fn is_like(&self, other: &[Region; 2]) -> io::Result<bool> {
+        let Some([a, b]) = &self.content else { return Ok(false) };
+        Ok(bytes::same(a, &other[0])? && bytes::same(b, &other[1])?)
+    }
+
+    fn name(&self, scheme: Scheme) -> String {
+        let first =
+            |(one, other): &(Option<&Entry>, Option<&Entry>)| one.or(*other).map(|it| label(scheme, it));
+        self.members.iter().filter_map(first).collect::<Vec<_>>().join(" and ")
     }
 }
 
@@ -141,26 +143,37 @@ fn partitions(
     disks: [&Disk; 2],
     tables: [&PartitionTable; 2],
 ) -> Result<(), Interrupted> {
-    let mut changed: Vec<Pair> = Vec::new();
-    for (one, other) in pairs(tables[0], tables[1]) {
-        let (Some(one), Some(other)) = (one, other) else { continue };
-        let regions = [disks[0].partition(one), disks[1].partition(other)];
-        let pair = Pair { name: label(tables[0].scheme, one), regions };
-        let place = Place::new(pair.name.as_str());
-        let same = bytes::same(&pair.regions[0], &pair.regions[1]);
-        if found.tried(&place, None, same)? != Some(false) {
-            continue;
-        }
-        let twin = changed.iter().position(|known| known.is_like(&pair).unwrap_or(false));
-        match twin {
-            Some(twin) => changed[twin].name = format!("{} and {}", changed[twin].name, pair.name),
-            None => changed.push(pair),
+    let mut groups: Vec<Group<'_>> = Vec::new();
+    for pair in pairs(tables[0], tables[1]) {
+        let content = changed(found, disks, tables[0].scheme, pair)?;
+        let twin =
+            |regions: &[Region; 2]| groups.iter().position(|group| group.is_like(regions).unwrap_or(false));
+        match content.as_ref().and_then(twin) {
+            Some(twin) => groups[twin].members.push(pair),
+            None => groups.push(Group { members: vec![pair], content }),
         }
     }
-    for Pair { name, regions: [a, b] } in &changed {
-        filesystem::compare(found, &Place::new(name.as_str()), [a, b])?;
+    for group in &groups {
+        group.members.iter().for_each(|pair| entry(found, tables, *pair));
+        if let Some([a, b]) = &group.content {
+            filesystem::compare(found, &Place::new(group.name(tables[0].scheme)), [a, b])?;
+        }
     }
     Ok(())
+}
+
+/// The bytes of a partition that both disks have, when they are not the same.
+fn changed(
+    found: &mut Findings,
+    disks: [&Disk; 2],
+    scheme: Scheme,
+    pair: (Option<&Entry>, Option<&Entry>),
+) -> Result<Option<[Region; 2]>, Interrupted> {
+    let (Some(one), Some(other)) = pair else { return Ok(None) };
+    let regions = [disks[0].partition(one), disks[1].partition(other)];
+    let same = bytes::same(&regions[0], &regions[1]);
+    let same = found.tried(&Place::new(label(scheme, one)), None, same)?;
+    Ok((same == Some(false)).then_some(regions))
 }
 
 /// What is at an offset of a disk, and the offset in that.

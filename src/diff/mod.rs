@@ -30,7 +30,6 @@ pub use render::render;
 
 use crate::formats::read::{self, Kind, ReadError};
 use crate::interrupt::Interrupted;
-use crate::units::Bytes;
 use crate::volume::{Disk, OpenError, Table};
 use findings::Findings;
 
@@ -112,7 +111,7 @@ fn whole(found: &mut Findings, a: &Disk, b: &Disk) -> Result<Option<Table>, Inte
         disk::compare(found, [a, b], [one, other])?;
     } else {
         let place = Place::new(disk::DISK);
-        found.compare(&place, "size", Bytes(a.size()), Bytes(b.size()));
+        found.compare(&place, "size", a.size(), b.size());
         let told = |table: &Option<Table>| {
             table.as_ref().map_or("none".to_owned(), |it| it.table.scheme.to_string())
         };

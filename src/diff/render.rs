@@ -13,6 +13,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write as _;
 
 use super::model::{Comparison, Difference, Place, Problem, Side, What};
+use crate::units::Bytes;
 
 /// Longest value that is shown whole, in letters.
 const LONGEST: usize = 72;
@@ -32,10 +33,8 @@ pub fn render(found: &Comparison) -> String {
     let mut group = None;
     for of_place in found.differences.chunk_by(|one, other| one.place == other.place) {
         let place = &of_place[0].place;
-        let is_below = |known: &BTreeMap<Place, usize>| {
-            (1..place.names().len()).any(|len| known.contains_key(&place.up_to(len)))
-                || parents(place).any(|parent| known.contains_key(&parent))
-        };
+        let is_below =
+            |known: &BTreeMap<Place, usize>| parents(place).any(|parent| known.contains_key(&parent));
         match &of_place[0].what {
             What::Added { .. } if is_below(&added) => continue,
             What::Removed { .. } if is_below(&removed) => continue,
@@ -102,14 +101,13 @@ fn line(
         None | Some(0) => String::new(),
         Some(count) => format!(", with {count} in it"),
     };
-    let name = if name.is_empty() { "" } else { name };
+    let followed_by = |end: &str| if name.is_empty() { String::new() } else { format!("{name}{end}") };
     match &of_place[0].what {
-        What::Added { about } => format!("+ {name} ({about}){}", with(added)).replace("+  (", "+ ("),
-        What::Removed { about } => format!("- {name} ({about}){}", with(removed)).replace("-  (", "- ("),
+        What::Added { about } => format!("+ {}({about}){}", followed_by(" "), with(added)),
+        What::Removed { about } => format!("- {}({about}){}", followed_by(" "), with(removed)),
         What::Changed { .. } => {
             let fields: Vec<String> = of_place.iter().map(|one| field(&one.what)).collect();
-            let name = if name.is_empty() { String::new() } else { format!("{name}: ") };
-            format!("~ {name}{}", fields.join(", "))
+            format!("~ {}{}", followed_by(": "), fields.join(", "))
         }
     }
 }
@@ -122,11 +120,26 @@ fn field(what: &What) -> String {
         What::Changed { field, from, to, at: Some(at) } => {
             format!("{field} at byte {at}: {from} -> {to}")
         }
-        What::Changed { field, from, to, at: None } if field == "content" => {
-            format!("content {} -> {}", &from[..from.len().min(12)], &to[..to.len().min(12)])
-        }
-        What::Changed { field, from, to, at: None } => format!("{field} {} -> {}", short(from), short(to)),
+        What::Changed { field, from, to, at: None } => match field.as_str() {
+            "content" => format!("content {} -> {}", start(from), start(to)),
+            "size" | "length" | "start" => format!("{field} {}", sizes(from, to)),
+            _ => format!("{field} {} -> {}", short(from), short(to)),
+        },
         What::Added { about } | What::Removed { about } => about.clone(),
+    }
+}
+
+/// The beginning of a digest.
+fn start(digest: &str) -> &str {
+    digest.get(..12).unwrap_or(digest)
+}
+
+/// Two numbers of bytes; exactly, where they look the same otherwise.
+fn sizes(from: &str, to: &str) -> String {
+    let bytes = |text: &str| text.parse().map_or_else(|_| text.to_owned(), |count| Bytes(count).to_string());
+    match (bytes(from), bytes(to)) {
+        (one, other) if one == other => format!("{from} B -> {to} B"),
+        (one, other) => format!("{one} -> {other}"),
     }
 }
 

@@ -107,8 +107,8 @@ pub(super) fn areas(disk: &Disk, scheme: Scheme) -> Vec<Range<u64>> {
     areas
 }
 
-/// Compares fields that the partitions do not tell of. What follows from others is only told when
-/// nothing else was found.
+/// Compares fields that the partitions do not tell of. What follows from others, or is told of the
+/// partitions, is left out unless nothing of the table differs but that.
 pub(super) fn compare(
     found: &mut Findings,
     place: &Place,

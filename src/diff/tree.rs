@@ -91,7 +91,7 @@ fn nodes(found: &mut Findings, place: &Place, name: &str, a: &Node, b: &Node) ->
     }
     attributes(found, place, a, b);
     if a.kind == "file" {
-        found.compare(place, "size", Bytes(a.size), Bytes(b.size));
+        found.compare(place, "size", a.size, b.size);
         content(found, place, name, a, b)?;
     }
     Ok(())
