@@ -10,6 +10,7 @@ pub mod cmd;
 pub mod config;
 pub mod configtxt;
 pub mod configure;
+pub mod diff;
 pub mod digest;
 pub mod disk;
 pub mod dtb;

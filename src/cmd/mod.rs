@@ -4,6 +4,7 @@ mod boot;
 mod check;
 mod convert;
 mod devices;
+mod diff;
 mod explain;
 mod fetch;
 mod flash;
@@ -54,6 +55,7 @@ pub fn run(cli: &Cli) -> anyhow::Result<ExitCode> {
         Command::Kernel(arguments) => kernel::run(arguments),
         Command::Inspect(arguments) => inspect::run(arguments),
         Command::Check(arguments) => check::run(arguments),
+        Command::Diff(arguments) => Ok(diff::run(arguments)),
         Command::Boot(arguments) => boot::run(arguments),
         Command::Devices(arguments) => devices::run(arguments),
         Command::Flash(arguments) => flash::run(arguments),

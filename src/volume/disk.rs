@@ -70,7 +70,12 @@ impl Disk {
         }
         let mut file = File::open(path).map_err(failed)?;
         let size = file.seek(SeekFrom::End(0)).map_err(failed)?;
-        Ok(Disk { region: Region::new(Arc::new(file), size) })
+        Ok(Disk::new(file, size))
+    }
+
+    /// A disk that is the first `size` bytes of an open file.
+    pub fn new(file: File, size: u64) -> Self {
+        Disk { region: Region::new(Arc::new(file), size) }
     }
 
     /// All bytes of it.
