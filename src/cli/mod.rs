@@ -220,6 +220,9 @@ pub struct Compile {
 pub struct Inspect {
     /// The image or the device.
     pub image: PathBuf,
+    /// Write a page with pictures for a browser, instead of text.
+    #[arg(long, value_name = "FILE")]
+    pub html: Option<PathBuf>,
     /// Print everything as JSON.
     #[arg(long)]
     pub json: bool,
