@@ -33,6 +33,11 @@ impl Raw {
         &self.blocks
     }
 
+    /// Where it was opened.
+    pub(super) fn path(&self) -> &Path {
+        &self.path
+    }
+
     /// Length of the disk in bytes.
     pub fn size(&self) -> u64 {
         self.blocks.size

@@ -70,7 +70,12 @@ impl Disk {
         }
         let mut file = File::open(path).map_err(failed)?;
         let size = file.seek(SeekFrom::End(0)).map_err(failed)?;
-        Ok(Disk { region: Region::new(Arc::new(file), size) })
+        Ok(Disk::of(file, size))
+    }
+
+    /// The first `size` bytes of a file that is open.
+    pub fn of(file: File, size: u64) -> Disk {
+        Disk { region: Region::new(Arc::new(file), size) }
     }
 
     /// All bytes of it.

@@ -73,7 +73,13 @@ impl Bench {
     fn write_all(&self, name: &str, formats: &[&str]) -> Vec<Made> {
         let names: Vec<String> = formats.iter().map(|name| (*name).to_owned()).collect();
         let formats = formats::find_all(&names).unwrap();
-        let job = Job { raw: &self.raw(), image: &self.path(name), formats: &formats, keeps_raw: false };
+        let job = Job {
+            raw: &self.raw(),
+            image: &self.path(name),
+            formats: &formats,
+            keeps_raw: false,
+            url_base: None,
+        };
         formats::write(&job, |_, _| |_| ()).unwrap().keep().unwrap()
     }
 
