@@ -19,6 +19,9 @@ pub struct Convert {
     /// What to write; may be given again.
     #[arg(long = "to", value_name = "FORMAT", required = true, value_parser = formats())]
     pub formats: Vec<String>,
+    /// Address that the files will lie under, for `os-list`.
+    #[arg(long, value_name = "URL")]
+    pub url_base: Option<String>,
     /// Directory to write to [default: that of the image].
     #[arg(long, short, value_name = "DIR")]
     pub output: Option<PathBuf>,
