@@ -82,7 +82,7 @@ pub fn report(cli: &Cli, error: &anyhow::Error) -> ExitCode {
     }
     progress::line(&failure.text());
     match cli.command {
-        _ if flash::is_refusal(error) => ExitCode::from(REFUSED),
+        _ if flash::is_refusal(error) || convert::is_refusal(error) => ExitCode::from(REFUSED),
         Command::Diff(_) => ExitCode::from(diff::TROUBLE),
         _ => ExitCode::FAILURE,
     }
