@@ -5,6 +5,7 @@
 mod containers;
 mod ext4;
 mod fat;
+mod fat_add;
 mod gpt;
 mod oracle;
 mod trees;
