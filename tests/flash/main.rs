@@ -5,6 +5,7 @@
 
 mod interrupted;
 mod loops;
+mod seeded;
 
 use std::fs::{self, File};
 use std::os::unix::fs::FileExt as _;

@@ -138,6 +138,10 @@ impl<'a> Volume<'a> {
         let bytes = one_table(read, &boot, &geometry)?;
         let table = Table::new(geometry.bits(), bytes);
         let clusters = table.clusters(&geometry);
+        // The first entry repeats the kind of medium (FAT specification 1.03, "FAT[0]").
+        if clusters == 0 || table.next(0) & 0xff != u32::from(boot[21]) {
+            return Err(AddError::Damaged("its table is not one"));
+        }
         let free: Vec<u32> = (2..clusters + 2).filter(|cluster| table.next(*cluster) == 0).collect();
         let (free, taken, patches) = (free.into_iter(), Vec::new(), Vec::new());
         Ok(Volume { read, boot, geometry, table, clusters, free, taken, patches })
