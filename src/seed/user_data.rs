@@ -58,51 +58,72 @@ pub(super) fn check(bytes: &[u8]) -> Result<(), Problem> {
     check_yaml(text, start, *body)
 }
 
-/// One document, whose keys are words that come once.
+/// One document of the right kind.
 fn check_yaml(text: &str, start: &str, body: Body) -> Result<(), Problem> {
     let problem = |line: usize, message: String| Problem {
         line,
         message,
         hint: "`cloud-init schema --config-file FILE` tells more, where it is installed",
     };
-    let (mut open, mut documents, mut is_key) = (Vec::new(), 0, true);
-    let mut keys = BTreeSet::new();
+    let mut outline = Outline { body, documents: 0, depth: 0, is_key: true, keys: BTreeSet::new() };
     for event in Parser::new_from_str(text) {
         let (event, span) = event.map_err(|error| {
             problem(error.marker().line(), format!("this `{start}` is not sound YAML here"))
         })?;
-        let line = span.start.line();
-        documents += usize::from(matches!(event, Event::DocumentStart(_)));
-        if documents > 1 {
-            return Err(problem(line, format!("a `{start}` is one YAML document, and here begins another")));
-        }
-        let kind = match event {
-            Event::MappingStart(..) => Body::Mapping,
-            Event::SequenceStart(..) => Body::Sequence,
-            _ => Body::Free,
-        };
-        let is_node = kind != Body::Free || matches!(event, Event::Scalar(..) | Event::Alias(_));
-        if is_node && open.is_empty() && kind != body {
-            return Err(problem(line, format!("a `{start}` is {}", name(body))));
-        }
-        if is_node && open.len() == 1 && body == Body::Mapping {
-            if let (true, Event::Scalar(key, ..)) = (is_key, &event) {
-                if !keys.insert(key.to_string()) {
-                    return Err(problem(
-                        line,
-                        "this key was there before, and one of the two is lost".to_owned(),
-                    ));
-                }
-            }
-            is_key = !is_key;
-        }
+        let said = outline.see(&event, start);
+        said.map_err(|message| problem(span.start.line(), message))?;
+    }
+    if outline.documents == 0 { Err(problem(1, format!("this `{start}` is empty"))) } else { Ok(()) }
+}
+
+/// What was seen of a document, without what is below the first level.
+struct Outline {
+    body: Body,
+    documents: usize,
+    /// Lists and mappings that are open.
+    depth: usize,
+    /// Whether a key comes next in the mapping that the document is.
+    is_key: bool,
+    keys: BTreeSet<String>,
+}
+
+impl Outline {
+    /// Says what is wrong with the document from here on, which is called by its first line.
+    fn see(&mut self, event: &Event<'_>, start: &str) -> Result<(), String> {
         match event {
-            Event::MappingStart(..) | Event::SequenceStart(..) => open.push(()),
-            Event::MappingEnd | Event::SequenceEnd => drop(open.pop()),
+            Event::DocumentStart(_) if self.documents > 0 => {
+                return Err(format!("a `{start}` is one YAML document, and here begins another"));
+            }
+            Event::DocumentStart(_) => self.documents += 1,
+            Event::MappingEnd | Event::SequenceEnd => self.depth -= 1,
+            Event::MappingStart(..) => {
+                self.node(Body::Mapping, None, start)?;
+                self.depth += 1;
+            }
+            Event::SequenceStart(..) => {
+                self.node(Body::Sequence, None, start)?;
+                self.depth += 1;
+            }
+            Event::Scalar(text, ..) => self.node(Body::Free, Some(text), start)?,
+            Event::Alias(_) => self.node(Body::Free, None, start)?,
             _ => {}
         }
+        Ok(())
     }
-    if documents == 0 { Err(problem(1, format!("this `{start}` is empty"))) } else { Ok(()) }
+
+    fn node(&mut self, kind: Body, text: Option<&str>, start: &str) -> Result<(), String> {
+        if self.depth == 0 && kind != self.body {
+            return Err(format!("a `{start}` is {}", name(self.body)));
+        }
+        if self.depth == 1 && self.body == Body::Mapping {
+            // cloud-init takes the last one, and says nothing.
+            if self.is_key && text.is_some_and(|key| !self.keys.insert(key.to_owned())) {
+                return Err("this key was there before, and one of the two is lost".to_owned());
+            }
+            self.is_key = !self.is_key;
+        }
+        Ok(())
+    }
 }
 
 fn name(body: Body) -> &'static str {
