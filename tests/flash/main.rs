@@ -12,6 +12,7 @@
 mod interrupted;
 mod loops;
 mod network;
+mod seeded;
 mod sources;
 #[path = "../support/mod.rs"]
 mod support;
