@@ -11,7 +11,7 @@ use factory::tool::Tool;
 use proptest::prelude::*;
 
 use super::bench::{Bench, MIB, noise};
-use super::oracle::{CMP, QEMU_IMG, run};
+use super::oracle::{QEMU_IMG, run};
 
 const QEMU_IO: Tool = Tool { program: "qemu-io", package: "qemu-utils" };
 
@@ -54,7 +54,7 @@ fn reads_back(bench: &Bench, path: &Path, what: &str) {
     let made = made.keep().unwrap().remove(0);
     run(&QEMU_IMG, &["convert", "-O", "raw", path.to_str().unwrap(), &raw]);
     assert_eq!(made.size, fs::metadata(&raw).unwrap().len(), "{what}");
-    run(&CMP, &[made.file.to_str().unwrap(), &raw]);
+    run(&QEMU_IMG, &["compare", "-f", "raw", "-F", "raw", made.file.to_str().unwrap(), &raw]);
 }
 
 /// Text, noise, and holes of all lengths, up to an end within a cluster.
