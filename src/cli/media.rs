@@ -12,9 +12,11 @@ use crate::formats::FORMATS;
 #[derive(Debug, Args)]
 #[command(after_help = "\
 The files are named after the image and lie beside it: disk.img.zst, disk.qcow2, disk.img.bmap. They take \
-the place of what has those names, all of them or none. Holes of the image are not read and stay holes.")]
+the place of what has those names, all of them or none. Holes of the image are not read and stay holes.
+
+An image that would be written over itself is refused, with exit code 3.")]
 pub struct Convert {
-    /// The image: raw, or packed with zstd, gzip or xz.
+    /// The image: raw, packed with zstd, gzip or xz, or qcow2.
     pub image: PathBuf,
     /// What to write; may be given again.
     #[arg(long = "to", value_name = "FORMAT", required = true, value_parser = formats())]

@@ -71,7 +71,11 @@ pub fn report(error: &anyhow::Error) -> ExitCode {
         return ExitCode::from(INTERRUPTED);
     }
     progress::line(&describe(error));
-    if flash::is_refusal(error) { ExitCode::from(REFUSED) } else { ExitCode::FAILURE }
+    if flash::is_refusal(error) || convert::is_refusal(error) {
+        ExitCode::from(REFUSED)
+    } else {
+        ExitCode::FAILURE
+    }
 }
 
 /// `error: ` and the causes, one a line; a hint stays at the very end.

@@ -2,13 +2,14 @@
 //!
 //! ```text
 //!   disk.img, a file with holes             one row of FORMATS, one file here, each
-//!        |                  +--pieces, packed several at once--> .zst .gz .xz
-//!        +--Raw: blocks-----+--clusters that hold something----> .qcow2
-//!                           +--digests of ranges---------------> .bmap
+//!        |                  +--pieces, packed several at once--> .zst .gz .xz .vmdk .tar.gz .zstd.qcow2
+//!        +--Raw: blocks-----+--clusters that hold something----> .qcow2 .vdi .vhd
+//!        |                  +--digests of ranges---------------> .bmap
+//!   .qcow2, a zstd with a seek table, ...
 //! ```
 //!
-//! Writers never read holes, write from front to back, need the same memory for any size, and write
-//! the same bytes for the same image: no times, no random ids.
+//! Writers never read holes, write from front to back (but for tables that tell what follows), need the same
+//! memory for any size, and write the same bytes for the same image: no times, no random ids.
 
 pub mod blocks;
 pub mod bmap;
@@ -79,7 +80,13 @@ pub const FORMATS: &[Format] = &[
     image("zst", "zstd, in frames that can be unpacked each by itself", Suffix::Added(".zst"), zst::write),
     image("gz", "gzip", Suffix::Added(".gz"), gz::write),
     image("xz", "xz, in blocks that can be unpacked each by itself", Suffix::Added(".xz"), xz::write),
-    image("qcow2", "QEMU's format, version 3", Suffix::Instead(".qcow2"), qcow2::write),
+    image("qcow2", "QEMU's format, version 3", Suffix::Instead(".qcow2"), qcow2::plain::write),
+    image(
+        "qcow2-zstd",
+        "the same with clusters packed by zstd, for QEMU 5.1 and later",
+        Suffix::Instead(".zstd.qcow2"),
+        qcow2::packed::write,
+    ),
     image("vdi", "VirtualBox's format, dynamic", Suffix::Instead(".vdi"), vdi::write),
     image("vhd", "a fixed disk of whole MiB, as Azure takes it", Suffix::Instead(".vhd"), vhd::write),
     image("vmdk", "VMware's format, stream-optimised", Suffix::Instead(".vmdk"), vmdk::write),
@@ -188,12 +195,13 @@ impl Format {
 /// The name of an image when it is not packed.
 fn plain_name(name: &str) -> String {
     let strip = |suffix| name.strip_suffix(suffix).filter(|rest| !rest.is_empty());
-    let plain = FORMATS.iter().find_map(|format| match format.suffix {
+    let plain = FORMATS.iter().filter_map(|format| match format.suffix {
         Suffix::Plain => None,
         Suffix::Added(suffix) => strip(suffix).map(str::to_owned),
         Suffix::Instead(suffix) => strip(suffix).map(|rest| rest.to_owned() + IMG),
     });
-    plain.unwrap_or_else(|| name.to_owned())
+    // Of the suffixes that fit, the longest counts.
+    plain.min_by_key(String::len).unwrap_or_else(|| name.to_owned())
 }
 
 /// What to write.
@@ -323,6 +331,8 @@ mod tests {
         assert_eq!(name("raw", "disk.img.xz"), "disk.img");
         assert_eq!(name("raw", "disk.wic.gz"), "disk.wic");
         assert_eq!(name("raw", "disk.qcow2"), "disk.img");
+        assert_eq!(name("raw", "disk.zstd.qcow2"), "disk.img");
+        assert_eq!(name("gce", "disk.img.zst"), "disk.tar.gz");
         assert_eq!(name("raw", "disk.wic"), "disk.wic");
         assert_eq!(name("qcow2", "disk.img.zst"), "disk.qcow2");
         assert_eq!(name("xz", "disk"), "disk.xz");

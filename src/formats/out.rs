@@ -40,6 +40,11 @@ impl Out {
         Ok(())
     }
 
+    /// Writes `bytes` where something was left out.
+    pub(super) fn fill(&mut self, at: u64, bytes: &[u8]) -> Result<(), FormatError> {
+        self.file().write_all_at(bytes, at).map_err(|source| self.error(source))
+    }
+
     /// Copies what is not a hole in `range` of the image, and leaves the same holes.
     pub(super) fn copy(
         &mut self,

@@ -5,6 +5,7 @@ use std::os::unix::fs::MetadataExt as _;
 use std::path::Path;
 
 use factory::formats::blocks::BLOCK;
+use factory::formats::{self, read};
 use factory::tool::Tool;
 
 use super::bench::{Bench, MIB, noise};
@@ -13,8 +14,13 @@ use super::oracle::{CMP, QEMU_IMG, run};
 const TAR: Tool = Tool { program: "tar", package: "tar" };
 
 /// Formats, what QEMU calls them, and whether its `check` knows them.
-const FORMATS: [(&str, &str, bool); 4] =
-    [("qcow2", "qcow2", true), ("vdi", "vdi", true), ("vhd", "vpc", false), ("vmdk", "vmdk", true)];
+const FORMATS: [(&str, &str, bool); 5] = [
+    ("qcow2", "qcow2", true),
+    ("qcow2-zstd", "qcow2", true),
+    ("vdi", "vdi", true),
+    ("vhd", "vpc", false),
+    ("vmdk", "vmdk", true),
+];
 
 /// Images that formats could trip over, each with what it is.
 fn images() -> Vec<(&'static str, Bench)> {
@@ -66,6 +72,29 @@ fn expected_size(format: &str, size: u64) -> u64 {
 }
 
 #[test]
+fn our_reader_reads_the_image_in_each_kind_of_qcow2() {
+    for (what, bench) in images() {
+        for format in ["qcow2", "qcow2-zstd"] {
+            let source = read::open(&bench.write(format)).unwrap();
+            let copy = [formats::find("raw").unwrap()];
+            let made = formats::convert(&source, &bench.path("copy.img"), &copy, |_, _| |_| ()).unwrap();
+            let made = made.keep().unwrap().remove(0);
+            assert_eq!(made.size, bench.size().next_multiple_of(512), "{format} of {what}");
+            let count = bench.size().to_string();
+            run(&CMP, &["-n", &count, &bench.text("disk.img"), made.file.to_str().unwrap()]);
+        }
+    }
+}
+
+#[test]
+fn clusters_are_packed_where_that_makes_them_smaller() {
+    let bench = Bench::varied();
+    let size = |format| fs::metadata(bench.write(format)).unwrap().blocks() * 512;
+    let (plain, packed) = (size("qcow2"), size("qcow2-zstd"));
+    assert!(packed < 14 * MIB && plain > 18 * MIB, "{packed} of {plain} bytes");
+}
+
+#[test]
 fn tar_unpacks_what_google_takes_with_its_holes() {
     for (what, bench) in images() {
         let written = bench.write("gce");
@@ -104,7 +133,7 @@ fn the_same_image_makes_the_same_bytes_and_another_one_other_ids() {
     let part = || vec![(MIB, vec![7_u8; 70_000])];
     let (one, same) = (Bench::new(9 * MIB, &part()), Bench::new(9 * MIB, &part()));
     let other = Bench::new(9 * MIB, &[part(), vec![(440, vec![1])]].concat());
-    for format in ["qcow2", "vdi", "vhd", "vmdk", "gce"] {
+    for format in ["qcow2", "qcow2-zstd", "vdi", "vhd", "vmdk", "gce"] {
         let [one, same] = [&one, &same].map(|bench| fs::read(bench.write(format)).unwrap());
         assert!(one == same, "{format}");
     }

@@ -56,12 +56,20 @@ pub enum ReadError {
     /// Nothing is in it.
     #[error("`{}` is empty", .0.display())]
     Empty(PathBuf),
-    /// A format that is only written.
+    /// A format that is not read.
     #[error(
-        "`{}` is a qcow2 image, which is only written here\n\nhint: make it raw with `qemu-img convert -O raw`",
-        .0.display()
+        "`{}` is a {format} image, which is not read here\n\nhint: make it raw with `qemu-img convert -O raw`",
+        path.display()
     )]
-    OnlyWritten(PathBuf),
+    Unread {
+        /// The image.
+        path: PathBuf,
+        /// What it is called.
+        format: &'static str,
+    },
+    /// Its bytes do not come in the order of the disk.
+    #[error("`{}` cannot be read from front to back", .0.display())]
+    NoStream(PathBuf),
     /// It is cut off, damaged, or on a bad disk.
     #[error("reading `{}`", path.display())]
     Read {
@@ -110,6 +118,20 @@ impl Kind {
     }
 }
 
+/// What begins the files of formats that are not the bytes of the disk, and are not read: where, and what.
+const UNREAD: [(&str, usize, &[u8]); 4] = [
+    ("VMDK", 0, b"KDMV"),
+    ("VHDX", 0, b"vhdxfile"),
+    ("dynamic VHD", 0, b"conectix"),
+    ("VDI", 64, &0xbeda_107f_u32.to_le_bytes()),
+];
+
+/// The format of a file that would be taken for a raw image.
+fn unread(head: &[u8]) -> Option<&'static str> {
+    let found = UNREAD.iter().find(|(_, at, magic)| head[*at..].starts_with(magic));
+    found.map(|(format, ..)| *format)
+}
+
 /// Opens the image at `path`, a file or a block device.
 ///
 /// # Errors
@@ -122,12 +144,13 @@ pub fn open(path: &Path) -> Result<Source, ReadError> {
     }
     let mut file = File::open(path).map_err(failed)?;
     let size = file.seek(SeekFrom::End(0)).map_err(failed)?;
-    let mut head = [0; 8];
+    let mut head = [0; 128];
     let count = file.read_at(&mut head, 0).map_err(failed)?;
     file.rewind().map_err(failed)?;
-    match Kind::detect(&head[..count]) {
+    match (Kind::detect(&head[..count]), unread(&head)) {
         _ if size == 0 => Err(ReadError::Empty(path.to_owned())),
-        kind => Ok(Source { path: path.to_owned(), kind, file, size }),
+        (Kind::Raw, Some(format)) => Err(ReadError::Unread { path: path.to_owned(), format }),
+        (kind, _) => Ok(Source { path: path.to_owned(), kind, file, size }),
     }
 }
 
@@ -187,10 +210,10 @@ impl Source {
     /// is told how many packed bytes were read, [`Self::size`] in all.
     ///
     /// # Errors
-    /// When it is of a kind that is only written, or its first bytes cannot be read.
+    /// When it is of a kind that [`Self::parts`] reads only, or its first bytes cannot be read.
     pub fn reader<'a>(&self, progress: impl Fn(u64) + Send + 'a) -> Result<impl Read + 'a, ReadError> {
         if self.kind == Kind::Qcow2 {
-            return Err(ReadError::OnlyWritten(self.path.clone()));
+            return Err(ReadError::NoStream(self.path.clone()));
         }
         let failed = |source| ReadError::Read { path: self.path.clone(), source };
         let file = self.file.try_clone().map_err(failed)?;
