@@ -57,6 +57,9 @@ Refused, with exit code 3: the disk of the running system, a device that is moun
 too small, a partition, a disk that is not removable unless it is named again by --fixed-disk, and what is \
 not an image.
 
+What lies beside an image is checked while it is read: its digest in NAME.sha256, as sha256sum writes it, and its \
+block map in NAME.bmap; only what the map has is written.
+
 The partition table is written last, when all else was read back from the medium and found right. Until then \
 the device does not boot. After an interruption the same command compares what is there with the image, and \
 writes only what is missing.

@@ -4,7 +4,7 @@
 //!   rules     the system disk, mounted, too small, not an image ...            refused: untouched
 //!   begin     the first MiB becomes zeros and a mark, the last MiB zeros       from here: not bootable
 //!   probe     blocks at powers of two: does the medium have the room it claims
-//!   write     all pieces but the first and the last; holes are forgotten
+//!   write     all pieces but the first and the last; holes are forgotten; at the image's end: is it the promised one
 //!   verify    every piece is read back from the medium
 //!   seed      what one device gets besides the image: written, and read back
 //!   finish    last piece, first piece without its first 4 KiB, its first 4 KiB; each flushed, then verified

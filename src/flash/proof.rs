@@ -120,13 +120,13 @@ impl Proofs {
         let path = path.to_owned();
         let digest = move || Raw::of(&path, file, size).and_then(|raw| formats::digest(&raw, &|_| ()));
         // Who does not wait for it has another reason to stop.
-        thread::spawn(move || found.send(digest().map_err(io::Error::other)));
+        thread::spawn(move || drop(found.send(digest().map_err(io::Error::other))));
         let ended = || io::Error::other("the thread that digests the image has ended before it");
         self.found = Some(Box::new(move || interrupt::receive(&wanted)?.ok_or_else(ended)?));
     }
 
     /// Whether the map is one of an image of this length.
-    pub(super) fn is_for(&self, size: u64) -> Result<(), ProofError> {
+    pub(super) fn is_for(&self, size: u64) -> io::Result<()> {
         self.map.as_ref().map_or(Ok(()), |map| map.is_for(size))
     }
 
@@ -164,16 +164,16 @@ pub(super) struct Map {
 }
 
 impl Map {
-    fn is_for(&self, found: u64) -> Result<(), ProofError> {
+    fn is_for(&self, found: u64) -> io::Result<()> {
         let said = self.map.blocks.size;
         if said == found {
             return Ok(());
         }
-        Err(ProofError::Size { map: self.name.clone(), said, image: self.image.clone(), found })
+        Err(ProofError::Size { map: self.name.clone(), said, image: self.image.clone(), found }.into())
     }
 
     /// Digests what the map has of a piece, and clears all else in it. Pieces ascend, and have all that is mapped.
-    pub(super) fn take(&mut self, at: u64, piece: &mut [u8]) -> Result<(), ProofError> {
+    pub(super) fn take(&mut self, at: u64, piece: &mut [u8]) -> io::Result<()> {
         let end = at + piece.len() as u64;
         if end > self.map.blocks.size {
             self.is_for(end)?;
@@ -195,7 +195,7 @@ impl Map {
     }
 
     /// Compares the digest of a range that was read.
-    fn close(&mut self, blocks: Range<u64>) -> Result<(), ProofError> {
+    fn close(&mut self, blocks: Range<u64>) -> io::Result<()> {
         let found = Sha256::finish(mem::take(&mut self.hash));
         let said = self.map.digests[self.next];
         self.next += 1;
@@ -203,7 +203,7 @@ impl Map {
             return Ok(());
         }
         let (image, map) = (self.image.clone(), self.name.clone());
-        Err(ProofError::Range { image, blocks, found, map, said })
+        Err(ProofError::Range { image, blocks, found, map, said }.into())
     }
 }
 

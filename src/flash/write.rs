@@ -1,7 +1,7 @@
-//! Writing: one thread reads the image, some digest and write.
+//! Writing: one thread takes what others read of the image, some digest and write.
 //!
 //! ```text
-//!   image --> next piece --> [piece][piece]... --> digest, compare, write --> what was written where
+//!   lanes --> next piece --> [piece][piece]... --> digest, compare, write --> what was written where
 //!             (one thread)    a few in flight       (several threads)
 //!       ^                                                   |
 //!       +---------------- empty buffers --------------------+

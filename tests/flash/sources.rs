@@ -150,7 +150,7 @@ fn own_zstd_is_read_by_its_table_and_its_damage_is_found() {
 fn packed_images_that_are_cut_or_damaged_never_boot() {
     let targets = Targets::new();
     let (image, bytes) = targets.image();
-    for (program, packing) in [("zstd", "zstd"), ("gzip", "gzip"), ("xz", "xz")] {
+    for (program, packing) in [("zstd", "zstd"), ("pzstd", "zstd"), ("gzip", "gzip"), ("xz", "xz")] {
         let output = succeed(Command::new(program).args(["-1", "-c"]).arg(&image));
         let packed = output.stdout;
         targets.becomes(&targets.put("packed", &packed), &[], &bytes);

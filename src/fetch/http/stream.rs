@@ -70,7 +70,10 @@ impl Client {
         };
         let (client, (begun, wanted)) = (self.clone(), sync_channel(1));
         // Not here: a server that is silent must not keep the user from ending this.
-        thread::spawn(move || begun.send(client.with_retries(|| stream.start()).map(|()| stream)));
+        thread::spawn(move || {
+            // Who does not wait any more has been interrupted.
+            let _ = begun.send(client.with_retries(|| stream.start()).map(|()| stream));
+        });
         let cut = || HttpError::Cut { url: url.to_owned(), received: 0 };
         interrupt::receive(&wanted)?.ok_or_else(cut)?
     }
