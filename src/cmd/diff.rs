@@ -2,11 +2,11 @@
 
 use std::process::ExitCode;
 
-use crate::diff::{self, Comparison};
+use crate::diff;
 use crate::{cli, progress};
 
 /// Exit code when nothing could be compared: 1 says that images differ.
-pub(super) const TROUBLE: u8 = 2;
+const TROUBLE: u8 = 2;
 
 pub(super) fn run(arguments: &cli::Diff) -> ExitCode {
     attempt(arguments).unwrap_or_else(|error| trouble(&error))
@@ -22,12 +22,12 @@ fn attempt(arguments: &cli::Diff) -> anyhow::Result<ExitCode> {
     } else {
         super::print(&diff::render(&comparison))?;
     }
-    Ok(code(&comparison))
+    Ok(code(comparison.identical))
 }
 
 /// 0 when images are the same, as diff(1).
-pub(super) fn code(comparison: &Comparison) -> ExitCode {
-    if comparison.identical { ExitCode::SUCCESS } else { ExitCode::FAILURE }
+pub(super) fn code(identical: bool) -> ExitCode {
+    if identical { ExitCode::SUCCESS } else { ExitCode::FAILURE }
 }
 
 /// Prints an error that keeps images from being compared.

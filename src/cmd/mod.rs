@@ -13,6 +13,7 @@ mod init;
 mod inspect;
 mod kernel;
 mod plan;
+mod repro;
 
 use std::io::{IsTerminal as _, Write as _};
 use std::process::ExitCode;
@@ -56,6 +57,7 @@ pub fn run(cli: &Cli) -> anyhow::Result<ExitCode> {
         Command::Inspect(arguments) => inspect::run(arguments),
         Command::Check(arguments) => check::run(arguments),
         Command::Diff(arguments) => Ok(diff::run(arguments)),
+        Command::Repro(arguments) => Ok(repro::run(arguments)),
         Command::Boot(arguments) => boot::run(arguments),
         Command::Devices(arguments) => devices::run(arguments),
         Command::Flash(arguments) => flash::run(arguments),

@@ -13,13 +13,13 @@
 pub mod blocks;
 pub mod bmap;
 pub mod read;
+pub(crate) mod sha256;
 
 mod gz;
 mod out;
 mod pieces;
 mod qcow2;
 mod raw;
-mod sha256;
 mod xml;
 mod xz;
 mod zst;

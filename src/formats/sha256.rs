@@ -35,7 +35,7 @@ fn line(digest: Sha256, path: &Path) -> String {
 }
 
 /// The digest of the first `size` bytes of a file, whose holes are not read.
-fn whole(file: &File, size: u64, progress: &dyn Fn(u64)) -> io::Result<Sha256> {
+pub(crate) fn whole(file: &File, size: u64, progress: &dyn Fn(u64)) -> io::Result<Sha256> {
     let mut hash = sha2::Sha256::new();
     let mut at = 0;
     for data in files::data(file, size) {
