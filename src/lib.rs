@@ -36,6 +36,7 @@ pub mod oot;
 pub mod parallel;
 pub mod plan;
 pub mod progress;
+pub mod repro;
 pub mod seed;
 pub mod slot;
 pub mod source;

@@ -28,7 +28,7 @@ const LAYERS: &[&[&str]] = &[
     &["source", "firmware", "lock", "store", "substrate", "oot", "kbuild", "ksource"],
     &["config", "plan", "seed", "track"],
     &["configure", "fetch", "kernel", "disk", "manifest", "emulate", "flash", "inspect", "check", "diff"],
-    &["addons", "ingredients"],
+    &["addons", "ingredients", "repro"],
     &["cli", "cmd"],
 ];
 

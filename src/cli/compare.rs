@@ -4,6 +4,8 @@ use std::path::PathBuf;
 
 use clap::Args;
 
+use super::Project;
+
 /// `factory diff`
 #[derive(Debug, Args)]
 #[command(after_help = "\
@@ -22,6 +24,30 @@ pub struct Diff {
     #[arg(value_name = "B")]
     pub b: PathBuf,
     /// Print all that differs as JSON.
+    #[arg(long)]
+    pub json: bool,
+}
+
+/// `factory repro`
+#[derive(Debug, Args)]
+#[command(after_help = "\
+The image is built twice by this program: as it would be here, and from a copy of the project under another \
+directory, order of files, times of files, user, umask, time zone, locale, home, and number of processors and \
+downloads. What this machine cannot vary is said. Both images are gone afterwards; factory.lock is written as by \
+`factory image`.
+
+Exit codes, as those of diff(1): 0 identical, 1 they differ, 2 they could not be built or compared.")]
+pub struct Repro {
+    /// The project.
+    #[command(flatten)]
+    pub project: Project,
+    /// Take everything from the store; nothing is downloaded.
+    #[arg(long)]
+    pub offline: bool,
+    /// Keep both images when they differ, beside where the image would be.
+    #[arg(long)]
+    pub keep: bool,
+    /// Print what was varied and what differs as JSON.
     #[arg(long)]
     pub json: bool,
 }

@@ -7,7 +7,7 @@ use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand};
 
-pub use compare::Diff;
+pub use compare::{Diff, Repro};
 use media::formats;
 pub use media::{Convert, Devices, Flash};
 
@@ -50,6 +50,8 @@ pub enum Command {
     Check(Check),
     /// Tell what differs between two images, down to the file.
     Diff(Diff),
+    /// Build the image twice, under other conditions, and tell what differs.
+    Repro(Repro),
     /// Run an image in QEMU; its writes are thrown away afterwards.
     Boot(Boot),
     /// List devices that an image can be written to, and what is on them.
@@ -77,6 +79,7 @@ impl Command {
             Command::Inspect(arguments) => arguments.json,
             Command::Check(arguments) => arguments.json,
             Command::Diff(arguments) => arguments.json,
+            Command::Repro(arguments) => arguments.json,
             Command::Boot(arguments) => arguments.json,
             Command::Devices(arguments) => arguments.json,
             Command::Flash(arguments) => arguments.json,

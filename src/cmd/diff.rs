@@ -2,7 +2,7 @@
 
 use std::process::ExitCode;
 
-use crate::diff::{self, Comparison};
+use crate::diff;
 use crate::{cli, progress};
 
 /// Exit code when nothing could be compared: 1 says that images differ.
@@ -18,10 +18,10 @@ pub(super) fn run(arguments: &cli::Diff) -> anyhow::Result<ExitCode> {
     } else {
         super::print(&diff::render(&comparison))?;
     }
-    Ok(code(&comparison))
+    Ok(code(comparison.identical))
 }
 
 /// 0 when images are the same, as diff(1).
-pub(super) fn code(comparison: &Comparison) -> ExitCode {
-    if comparison.identical { ExitCode::SUCCESS } else { ExitCode::FAILURE }
+pub(super) fn code(identical: bool) -> ExitCode {
+    if identical { ExitCode::SUCCESS } else { ExitCode::FAILURE }
 }

@@ -14,6 +14,7 @@ mod init;
 mod inspect;
 mod kernel;
 mod plan;
+mod repro;
 
 use std::io::{IsTerminal as _, Write as _};
 use std::process::ExitCode;
@@ -58,6 +59,7 @@ pub fn run(cli: &Cli) -> anyhow::Result<ExitCode> {
         Command::Inspect(arguments) => inspect::run(arguments),
         Command::Check(arguments) => check::run(arguments),
         Command::Diff(arguments) => diff::run(arguments),
+        Command::Repro(arguments) => repro::run(arguments),
         Command::Boot(arguments) => boot::run(arguments),
         Command::Devices(arguments) => devices::run(arguments),
         Command::Flash(arguments) => flash::run(arguments),
@@ -83,7 +85,7 @@ pub fn report(cli: &Cli, error: &anyhow::Error) -> ExitCode {
     progress::line(&failure.text());
     match cli.command {
         _ if flash::is_refusal(error) || convert::is_refusal(error) => ExitCode::from(REFUSED),
-        Command::Diff(_) => ExitCode::from(diff::TROUBLE),
+        Command::Diff(_) | Command::Repro(_) => ExitCode::from(diff::TROUBLE),
         _ => ExitCode::FAILURE,
     }
 }

@@ -97,14 +97,12 @@ fn copies(disk: &Disk) -> Vec<Copy> {
 
 /// The ranges of a disk that its table takes.
 pub(super) fn areas(disk: &Disk, scheme: Scheme) -> Vec<Range<u64>> {
-    let mut areas = vec![0..SECTOR];
-    if scheme == Scheme::Gpt {
-        for Copy { header, entries, count } in copies(disk) {
-            areas.push(header..header + SECTOR);
-            areas.push(entries..entries.saturating_add((count * ENTRY_SIZE).next_multiple_of(SECTOR)));
-        }
-    }
-    areas
+    let copies = if scheme == Scheme::Gpt { copies(disk) } else { Vec::new() };
+    let of_copies = copies.into_iter().flat_map(|Copy { header, entries, count }| {
+        let end = entries.saturating_add((count * ENTRY_SIZE).next_multiple_of(SECTOR));
+        [header..header.saturating_add(SECTOR), entries..end]
+    });
+    std::iter::once(0..SECTOR).chain(of_copies).collect()
 }
 
 /// Compares fields that the partitions do not tell of. What follows from others, or is told of the

@@ -8,5 +8,6 @@ mod image;
 mod inputs;
 mod packed;
 mod patched;
+mod repro;
 #[path = "../support/mod.rs"]
 mod support;

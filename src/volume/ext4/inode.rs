@@ -17,6 +17,8 @@ const TYPE: u16 = 0o170_000;
 const DIRECTORY: u16 = 0o040_000;
 const SYMLINK: u16 = 0o120_000;
 const REGULAR: u16 = 0o100_000;
+const CHARACTERS: u16 = 0o020_000;
+const BLOCKS: u16 = 0o060_000;
 
 /// A moment: seconds since 1970, and nanoseconds.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
@@ -108,11 +110,11 @@ impl Inode {
     /// Major and minor number, where it is a device.
     pub fn device(&self) -> Option<(u32, u32)> {
         let (old, new) = (u32_at(&self.map, 0), u32_at(&self.map, 4));
-        let is_device = matches!(self.mode & TYPE, 0o020_000 | 0o060_000);
-        is_device.then(|| match old {
-            0 => (new >> 8 & 0xfff, new & 0xff | new >> 12 & 0xfff00),
-            old => (old >> 8 & 0xff, old & 0xff),
-        })
+        match (self.mode & TYPE, old) {
+            (CHARACTERS | BLOCKS, 0) => Some((new >> 8 & 0xfff, new & 0xff | new >> 12 & 0xfff00)),
+            (CHARACTERS | BLOCKS, old) => Some((old >> 8 & 0xff, old & 0xff)),
+            _ => None,
+        }
     }
 }
 
