@@ -29,8 +29,12 @@ fn line(digest: Sha256, path: &Path) -> String {
     format!("{digest}  {}\n", path.file_name().unwrap_or_default().to_string_lossy())
 }
 
-/// The digest of all bytes. Holes are not read.
-fn whole(raw: &Raw, progress: &dyn Fn(u64)) -> Result<Sha256, FormatError> {
+/// The digest of all bytes of an image. Holes are not read. `progress` is told how many bytes were digested,
+/// [`Raw::size`] in all.
+///
+/// # Errors
+/// When it cannot be read, or the user asked to stop.
+pub fn whole(raw: &Raw, progress: &dyn Fn(u64)) -> Result<Sha256, FormatError> {
     let mut hash = sha2::Sha256::new();
     let mut at = 0;
     for range in &raw.blocks().ranges {

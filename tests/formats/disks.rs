@@ -82,7 +82,8 @@ fn our_reader_reads_the_image_in_each_kind_of_qcow2() {
         for format in ["qcow2", "qcow2-zstd"] {
             let source = read::open(&bench.write(format)).unwrap();
             let copy = [formats::find("raw").unwrap()];
-            let made = formats::convert(&source, &bench.path("copy.img"), &copy, |_, _| |_| ()).unwrap();
+            let made =
+                formats::convert(&source, &bench.path("copy.img"), &copy, None, |_, _| |_| ()).unwrap();
             let made = made.keep().unwrap().remove(0);
             assert_eq!(made.size, bench.size().next_multiple_of(512), "{format} of {what}");
             is_the_image(&bench, made.file.to_str().unwrap());

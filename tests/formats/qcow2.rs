@@ -49,7 +49,8 @@ fn parts(path: &Path) -> Box<dyn Parts> {
 fn reads_back(bench: &Bench, path: &Path, what: &str) {
     let (ours, raw) = (bench.path("ours.qcow2"), bench.text("theirs.img"));
     let source = read::open(path).unwrap();
-    let made = formats::convert(&source, &ours, &[formats::find("raw").unwrap()], |_, _| |_| ()).unwrap();
+    let made =
+        formats::convert(&source, &ours, &[formats::find("raw").unwrap()], None, |_, _| |_| ()).unwrap();
     let made = made.keep().unwrap().remove(0);
     run(&QEMU_IMG, &["convert", "-O", "raw", path.to_str().unwrap(), &raw]);
     assert_eq!(made.size, fs::metadata(&raw).unwrap().len(), "{what}");

@@ -57,7 +57,7 @@ fn a_packed_image_that_is_cut_off_or_damaged_is_refused() {
 fn a_format_that_does_not_exist_is_wrong_usage() {
     let expected = "\
 error: invalid value 'zip' for '--to <FORMAT>'
-  [possible values: raw, zst, gz, xz, qcow2, qcow2-zstd, vdi, vhd, vmdk, gce, bmap, sha256]
+  [possible values: raw, zst, gz, xz, qcow2, qcow2-zstd, vdi, vhd, vmdk, gce, bmap, os-list, sha256]
 
 For more information, try '--help'.
 ";
@@ -184,4 +184,15 @@ error: no space is left for `small/disk.img.zst`
 hint: free some space, or write it elsewhere
 ";
     refuses(&machine, command, 1, expected);
+}
+
+#[test]
+fn an_image_for_no_raspberry_pi_is_nothing_for_its_imager() {
+    let machine = machine();
+    let expected = "\
+error: `disk.img` starts on no Raspberry Pi, so that its Imager has no use for it
+
+hint: leave out `os-list`
+";
+    convert(&machine, &["disk.img", "--to", "xz", "--to", "os-list"], 1, expected);
 }

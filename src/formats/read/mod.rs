@@ -7,6 +7,7 @@
 
 pub mod parts;
 pub mod qcow2;
+pub mod zst;
 
 use std::fs::{File, Metadata};
 use std::io::{self, BufReader, Read, Seek as _, SeekFrom};
@@ -21,6 +22,7 @@ use crate::interrupt::{self, Interrupted};
 use crate::units::SECTOR;
 use parts::{Holed, Parts};
 use qcow2::{Qcow2, Qcow2Error};
+use zst::Frames;
 
 /// Bytes that are unpacked at once.
 const CHUNK: usize = 1 << 20;
@@ -201,6 +203,10 @@ impl Source {
         let file = || self.file.try_clone().map_err(failed);
         match self.kind {
             Kind::Raw => Ok(Some(Box::new(Holed::new(file()?, self.size).map_err(failed)?))),
+            Kind::Packed(Packing::Zstd) => match Frames::open(file()?, self.size).map_err(failed)? {
+                Some(frames) if frames.blocks().size == 0 => Err(ReadError::Empty(self.path.clone())),
+                frames => Ok(frames.map(|frames| Box::new(frames) as Box<dyn Parts>)),
+            },
             Kind::Qcow2 => {
                 let refused = |source| ReadError::Qcow2 { path: self.path.clone(), source };
                 match Qcow2::open(file()?, self.size).map_err(refused)? {
