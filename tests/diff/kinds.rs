@@ -9,6 +9,7 @@ use std::sync::Arc;
 
 use factory::volume::Region;
 use factory::volume::ext4::{Areas, Layout};
+use factory::volume::fat::{self, Fat};
 
 use super::image::text;
 use super::support::tools::run;
@@ -113,5 +114,44 @@ fn every_byte_of_a_file_system_belongs_to_something() {
             assert!(!(is_free && holds), "{options:?} at {at}: {spot:?}");
             at = spot.end;
         }
+    }
+}
+
+#[test]
+fn every_byte_of_a_fat_belongs_to_something() {
+    let scratch = tempfile::tempdir().unwrap();
+    let (image, file) = (scratch.path().join("image"), scratch.path().join("a long name.txt"));
+    fs::write(&file, noise(70_001)).unwrap();
+    for (bits, mib) in [("12", 2_u64), ("16", 16), ("32", 40)] {
+        File::create(&image).unwrap().set_len(mib << 20).unwrap();
+        run("mkfs.vfat", ["-F", bits, "-s", "1", "-n", "LABEL", text(&image)]);
+        run("mmd", ["-i", text(&image), "::/sub"]);
+        run("mcopy", ["-i", text(&image), text(&file), "::/sub/"]);
+        let region = Region::new(Arc::new(File::open(&image).unwrap()), mib << 20);
+        let fat = Fat::open(region.clone()).unwrap();
+        let nodes = fat.nodes().unwrap();
+        let areas = fat::Areas::new(&fat, &nodes);
+        let (mut at, mut seen) = (0, Vec::new());
+        while at < region.size() {
+            let spot = areas.spot(at);
+            assert!(spot.end > at, "FAT{bits} at {at}: {spot:?}");
+            let len = spot.end.min(region.size()) - at;
+            let holds = region.read(at, len).unwrap().iter().any(|byte| *byte != 0);
+            assert!(!(spot.structure.starts_with("clusters that nothing") && holds), "FAT{bits} at {at}");
+            seen.push(spot.structure);
+            at = spot.end;
+        }
+        for structure in [
+            "boot sector, serial",
+            "FAT 2, cluster 9 of `sub/a long name.txt`",
+            "directory `sub`, part of a long name",
+            "directory `sub`, entry `ALONGN~1.TXT`, mtime",
+            "content of `sub/a long name.txt`",
+            "bytes behind the end of `sub/a long name.txt`",
+        ] {
+            assert!(seen.iter().any(|name| name == structure), "FAT{bits} has no {structure}");
+        }
+        let node = nodes.iter().find(|node| node.size == 70_001).unwrap();
+        assert!(fat.content(node).unwrap().read(0, 70_001).unwrap() == noise(70_001), "FAT{bits}");
     }
 }
