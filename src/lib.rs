@@ -37,6 +37,7 @@ pub mod parallel;
 pub mod plan;
 pub mod progress;
 pub mod repro;
+pub mod seed;
 pub mod slot;
 pub mod source;
 pub mod store;

@@ -26,7 +26,7 @@ const LAYERS: &[&[&str]] = &[
         "volume",
     ],
     &["source", "firmware", "lock", "store", "substrate", "oot", "kbuild", "ksource"],
-    &["config", "plan", "track"],
+    &["config", "plan", "seed", "track"],
     &["configure", "fetch", "kernel", "disk", "manifest", "emulate", "flash", "inspect", "check", "diff"],
     &["addons", "ingredients", "repro"],
     &["cli", "cmd"],

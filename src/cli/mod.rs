@@ -66,6 +66,27 @@ pub enum Command {
     },
 }
 
+impl Command {
+    /// Whether its answer is to be JSON.
+    pub fn wants_json(&self) -> bool {
+        match self {
+            Command::Init(_) | Command::Completions { .. } => false,
+            Command::Plan(arguments) => arguments.json,
+            Command::Fetch(arguments) => arguments.json,
+            Command::Image(arguments) => arguments.json,
+            Command::Convert(arguments) => arguments.json,
+            Command::Kernel(arguments) => arguments.json,
+            Command::Inspect(arguments) => arguments.json,
+            Command::Check(arguments) => arguments.json,
+            Command::Diff(arguments) => arguments.json,
+            Command::Repro(arguments) => arguments.json,
+            Command::Boot(arguments) => arguments.json,
+            Command::Devices(arguments) => arguments.json,
+            Command::Flash(arguments) => arguments.json,
+        }
+    }
+}
+
 /// Where the project is, and which track of it is meant.
 #[derive(Debug, Args)]
 pub struct Project {
@@ -144,6 +165,9 @@ pub struct Image {
     /// is not kept [default: raw].
     #[arg(long = "format", value_name = "FORMAT", value_parser = formats())]
     pub formats: Vec<String>,
+    /// Address that the files will lie under, for `os-list`.
+    #[arg(long, value_name = "URL", requires = "formats")]
+    pub url_base: Option<String>,
     /// Print the manifest as JSON.
     #[arg(long)]
     pub json: bool,
@@ -226,6 +250,9 @@ pub struct Compile {
 pub struct Inspect {
     /// The image or the device.
     pub image: PathBuf,
+    /// Write a page with pictures for a browser, instead of text.
+    #[arg(long, value_name = "FILE")]
+    pub html: Option<PathBuf>,
     /// Print everything as JSON.
     #[arg(long)]
     pub json: bool,

@@ -6,13 +6,9 @@ use crate::diff;
 use crate::{cli, progress};
 
 /// Exit code when nothing could be compared: 1 says that images differ.
-const TROUBLE: u8 = 2;
+pub(super) const TROUBLE: u8 = 2;
 
-pub(super) fn run(arguments: &cli::Diff) -> ExitCode {
-    attempt(arguments).unwrap_or_else(|error| trouble(&error))
-}
-
-fn attempt(arguments: &cli::Diff) -> anyhow::Result<ExitCode> {
+pub(super) fn run(arguments: &cli::Diff) -> anyhow::Result<ExitCode> {
     let spinner = progress::spinner("comparing");
     let comparison = diff::compare(&arguments.a, &arguments.b);
     spinner.finish_and_clear();
@@ -28,12 +24,4 @@ fn attempt(arguments: &cli::Diff) -> anyhow::Result<ExitCode> {
 /// 0 when images are the same, as diff(1).
 pub(super) fn code(identical: bool) -> ExitCode {
     if identical { ExitCode::SUCCESS } else { ExitCode::FAILURE }
-}
-
-/// Prints an error that keeps images from being compared.
-pub(super) fn trouble(error: &anyhow::Error) -> ExitCode {
-    match super::report(error) {
-        ExitCode::FAILURE => ExitCode::from(TROUBLE),
-        code => code,
-    }
 }

@@ -7,11 +7,7 @@ use std::process::ExitCode;
 use crate::repro::{self, Reproduction, Request, Stage};
 use crate::{cli, diff, plan, progress};
 
-pub(super) fn run(arguments: &cli::Repro) -> ExitCode {
-    attempt(arguments).unwrap_or_else(|error| super::diff::trouble(&error))
-}
-
-fn attempt(arguments: &cli::Repro) -> anyhow::Result<ExitCode> {
+pub(super) fn run(arguments: &cli::Repro) -> anyhow::Result<ExitCode> {
     let plan = plan::load(&(&arguments.project).into())?;
     let request = Request {
         project: arguments.project.project.clone(),

@@ -22,7 +22,7 @@ pub use copy::CopyError;
 
 use crate::diff::{self, Comparison, DiffError};
 use crate::digest::Sha256;
-use crate::formats::sha256;
+use crate::formats::{self, FormatError, Raw};
 use crate::interrupt::{self, Interrupted};
 use crate::store::{Store, StoreError};
 use crate::tool::{SH, ToolError};
@@ -84,6 +84,9 @@ pub enum ReproError {
     /// The images cannot be compared.
     #[error(transparent)]
     Diff(#[from] DiffError),
+    /// An image cannot be read.
+    #[error(transparent)]
+    Read(#[from] FormatError),
     /// A file or directory cannot be made, read or named.
     #[error("working in `{}`", path.display())]
     Place {
@@ -218,7 +221,7 @@ fn keep(output: &Path, images: &[PathBuf]) -> Result<Vec<PathBuf>, ReproError> {
 fn digest(image: &Path) -> Result<Sha256, ReproError> {
     let file = File::open(image).map_err(place(image))?;
     let size = file.metadata().map_err(place(image))?.len();
-    sha256::whole(&file, size, &|_| ()).map_err(place(image))
+    Ok(formats::digest(&Raw::of(image, file, size)?, &|_| ())?)
 }
 
 fn directory(parent: &Path, prefix: &str) -> Result<TempDir, ReproError> {

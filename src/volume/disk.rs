@@ -88,10 +88,9 @@ impl Disk {
         self.region.size()
     }
 
-    /// Bytes that are not holes. Block devices and some file systems cannot tell.
-    pub fn mapped(&self) -> Option<u64> {
-        let data = files::data(self.region.file(), self.region.size());
-        data.map(|range| range.ok().map(|(start, end)| end - start)).sum()
+    /// What is not a hole, as starts and ends. Some file systems cannot tell.
+    pub fn data(&self) -> Option<Vec<(u64, u64)>> {
+        files::data(self.region.file(), self.region.size()).collect::<Result<_, _>>().ok()
     }
 
     /// Reads the partition table: an MBR where that names partitions, else a GPT.

@@ -7,7 +7,7 @@
 //!   1024  0x00 inodes    0x18 log2(block size) - 10   0x60 incompatible features
 //!         0x04 blocks    0x38 magic ef53              0x68 UUID
 //!         0x0c free      0x150, 0x158 high halves     0x78 label, 16 bytes
-//!                        0x3a state
+//!                        0x3a state                   0x30 time of the last write
 //! ```
 
 mod areas;
@@ -157,6 +157,8 @@ pub struct State {
     pub is_clean: bool,
     /// Whether the kernel found errors in it.
     pub has_errors: bool,
+    /// When it was last written, in seconds since 1970; the low half of that.
+    pub written: u32,
 }
 
 /// Reads the superblock of a region, `None` when it is not ext4's.
@@ -171,6 +173,7 @@ pub fn state(region: &Region) -> io::Result<Option<State>> {
         size: counts(&superblock).size,
         is_clean: superblock[0x3a] & STATE_CLEAN != 0 && !recover,
         has_errors: superblock[0x3a] & STATE_ERRORS != 0,
+        written: u32::from_le_bytes([superblock[0x30], superblock[0x31], superblock[0x32], superblock[0x33]]),
     }))
 }
 
