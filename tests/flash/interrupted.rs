@@ -14,15 +14,15 @@ use crate::loops::Loop;
 /// Instants at which a run is ended.
 const INSTANTS: u32 = 8;
 
-#[derive(Debug, PartialEq)]
-enum Left {
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(super) enum Left {
     Untouched,
     NotBootable,
     Whole,
 }
 
 /// What a target is: nothing else is allowed.
-fn left(target: &Path, image: &[u8]) -> Left {
+pub(super) fn left(target: &Path, image: &[u8]) -> Left {
     let about = fs::metadata(target).unwrap();
     let now = head(target, if about.is_file() { about.len().min(SIZE) } else { SIZE });
     if now[..512].iter().all(|byte| *byte == 0) {

@@ -3,8 +3,11 @@
 
 #![allow(clippy::unwrap_used, clippy::print_stderr, reason = "a test fails where it stands")]
 
+mod faults;
+mod fuse;
 mod interrupted;
 mod loops;
+mod question;
 
 use std::fs::{self, File};
 use std::os::unix::fs::FileExt as _;
