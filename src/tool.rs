@@ -63,6 +63,8 @@ pub const QEMU_AARCH64: Tool = Tool { program: "qemu-system-aarch64", package: "
 pub const SETPRIV: Tool = Tool { program: "setpriv", package: "util-linux" };
 /// Writer of squashfs, for projects that ask for it.
 pub const MKSQUASHFS: Tool = Tool { program: "mksquashfs", package: "squashfs-tools" };
+/// Reader of squashfs.
+pub const UNSQUASHFS: Tool = Tool { program: "unsquashfs", package: "squashfs-tools" };
 /// Runs a program as the root of a user namespace of its own.
 pub const UNSHARE: Tool = Tool { program: "unshare", package: "util-linux" };
 /// Tells how APT of this machine is configured.

@@ -26,8 +26,8 @@ const LAYERS: &[&[&str]] = &[
         "volume",
     ],
     &["source", "firmware", "lock", "store", "substrate", "oot", "kbuild", "ksource"],
-    &["config", "plan", "track"],
-    &["configure", "fetch", "kernel", "disk", "manifest", "emulate", "flash", "inspect", "check"],
+    &["config", "plan", "seed", "track"],
+    &["configure", "fetch", "kernel", "disk", "manifest", "emulate", "flash", "inspect", "check", "diff"],
     &["addons", "ingredients"],
     &["cli", "cmd"],
 ];

@@ -1,11 +1,13 @@
 //! The command line, as a table of what can be said.
 
+mod compare;
 mod media;
 
 use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand};
 
+pub use compare::Diff;
 use media::formats;
 pub use media::{Convert, Devices, Flash};
 
@@ -46,6 +48,8 @@ pub enum Command {
     Inspect(Inspect),
     /// Check whether an image or a device will boot, by a table of known ways to brick one.
     Check(Check),
+    /// Tell what differs between two images, down to the file.
+    Diff(Diff),
     /// Run an image in QEMU; its writes are thrown away afterwards.
     Boot(Boot),
     /// List devices that an image can be written to, and what is on them.
@@ -72,6 +76,7 @@ impl Command {
             Command::Kernel(arguments) => arguments.json,
             Command::Inspect(arguments) => arguments.json,
             Command::Check(arguments) => arguments.json,
+            Command::Diff(arguments) => arguments.json,
             Command::Boot(arguments) => arguments.json,
             Command::Devices(arguments) => arguments.json,
             Command::Flash(arguments) => arguments.json,

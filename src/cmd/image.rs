@@ -71,7 +71,7 @@ impl<'a> Wanted<'a> {
     /// Writes the image in its other formats, and gives all of them their names.
     fn keep(&self, draft: Draft, image: &Path) -> anyhow::Result<(Written, Vec<Made>)> {
         let source = read::open(draft.path())?;
-        let raw = Raw::new(image, source.file().try_clone()?, source.size())?;
+        let raw = Raw::of(image, source.file().try_clone()?, source.size())?;
         let Wanted { url_base, .. } = *self;
         let job = Job { raw: &raw, image, formats: &self.others, keeps_raw: self.raw, url_base };
         let drafts = formats::write(&job, super::bar)?;

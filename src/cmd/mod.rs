@@ -4,6 +4,7 @@ mod boot;
 mod check;
 mod convert;
 mod devices;
+mod diff;
 mod explain;
 mod failure;
 mod fetch;
@@ -56,6 +57,7 @@ pub fn run(cli: &Cli) -> anyhow::Result<ExitCode> {
         Command::Kernel(arguments) => kernel::run(arguments),
         Command::Inspect(arguments) => inspect::run(arguments),
         Command::Check(arguments) => check::run(arguments),
+        Command::Diff(arguments) => diff::run(arguments),
         Command::Boot(arguments) => boot::run(arguments),
         Command::Devices(arguments) => devices::run(arguments),
         Command::Flash(arguments) => flash::run(arguments),
@@ -79,7 +81,11 @@ pub fn report(cli: &Cli, error: &anyhow::Error) -> ExitCode {
         return ExitCode::from(INTERRUPTED);
     }
     progress::line(&failure.text());
-    if flash::is_refusal(error) { ExitCode::from(REFUSED) } else { ExitCode::FAILURE }
+    match cli.command {
+        _ if flash::is_refusal(error) || convert::is_refusal(error) => ExitCode::from(REFUSED),
+        Command::Diff(_) => ExitCode::from(diff::TROUBLE),
+        _ => ExitCode::FAILURE,
+    }
 }
 
 impl From<&cli::Project> for planning::Request {

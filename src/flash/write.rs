@@ -1,7 +1,7 @@
-//! Writing: one thread reads the image, some digest and write.
+//! Writing: one thread takes what others read of the image, some digest and write.
 //!
 //! ```text
-//!   image --> next piece --> [piece][piece]... --> digest, compare, write --> what was written where
+//!   lanes --> next piece --> [piece][piece]... --> digest, compare, write --> what was written where
 //!             (one thread)    a few in flight       (several threads)
 //!       ^                                                   |
 //!       +---------------- empty buffers --------------------+
@@ -16,7 +16,7 @@ use super::buffer::{ALIGN, Buffer};
 use super::holes::Holes;
 use super::picture::{PIECE, Picture};
 use super::target::Target;
-use super::{FlashError, Progress, Report, Stage, State, probe, rules, verify};
+use super::{FlashError, Progress, Report, SowError, Sowing, Stage, State, probe, rules, verify};
 use crate::digest::Sha256;
 use crate::interrupt;
 use crate::units::{Bytes, MIB};
@@ -116,7 +116,7 @@ impl<'a, T: Target> Session<'a, T> {
 
     /// Writes all but the first and the last piece, and reads it back.
     pub(super) fn fill(&mut self, picture: &mut Picture) -> Result<(), FlashError> {
-        let total = picture.mapped();
+        let meter = picture.meter();
         let (jobs, todo) = sync_channel(BUFFERS);
         let (emptied, empty) = sync_channel(BUFFERS);
         for _ in 0..BUFFERS {
@@ -129,7 +129,10 @@ impl<'a, T: Target> Session<'a, T> {
             emptied,
             is_resumed: self.is_resumed,
             failed: AtomicBool::new(false),
-            progress: &|step| (self.progress)(Stage::Writing, step, total),
+            progress: &|written| {
+                let (step, total) = meter.step(written);
+                (self.progress)(Stage::Writing, step, total);
+            },
         };
         let (read, done) = thread::scope(|scope| {
             let workers: Vec<_> = (0..WRITERS).map(|_| scope.spawn(|| crew.work())).collect();
@@ -147,6 +150,22 @@ impl<'a, T: Target> Session<'a, T> {
         self.count(fed.size, &done);
         let mut written: Vec<Written> = done.into_iter().flat_map(|done| done.written).collect();
         written.sort_by_key(|written| written.at);
+        verify::all(self.target, &written, self.progress)
+    }
+
+    /// Puts a seed onto its partition, and reads it back.
+    pub(super) fn sow(&mut self, seed: &Sowing) -> Result<(), FlashError> {
+        interrupt::check()?;
+        // The last piece is not there yet. On an image, that is of the partition for data, or a table.
+        if self.tail.as_ref().is_none_or(|(at, _)| *at < seed.end()) {
+            return Err(SowError::NoPartition("the image".to_owned()).into());
+        }
+        let written = seed.sow(self.target)?;
+        self.flush()?;
+        let count: u64 = written.iter().map(|written| written.len as u64).sum();
+        self.report.written += count;
+        self.report.verified += count;
+        self.report.seeded = seed.names();
         verify::all(self.target, &written, self.progress)
     }
 

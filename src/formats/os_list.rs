@@ -17,7 +17,6 @@
 //! address (`src/imagewriter.cpp`). Without `init_format`, Imager 1 would take the image for one that runs
 //! `firstrun.sh`; nothing in our images reads that, nor cloud-init's files beside it.
 
-use std::fs::File;
 use std::path::Path;
 
 use bootenv::calendar::civil;
@@ -87,8 +86,8 @@ impl About {
 }
 
 fn opened(raw: &Raw) -> Result<Disk, FormatError> {
-    let failed = |source| FormatError::Source { path: raw.path().to_owned(), source };
-    Ok(Disk::of(raw.file().try_clone().map_err(failed)?, raw.size()))
+    let Some(file) = raw.file() else { return Err(FormatError::NoRaspberryPi(raw.path().to_owned())) };
+    Ok(Disk::new(file.try_clone().map_err(|source| raw.error(source))?, raw.size()))
 }
 
 /// What a slot says of itself, and the boards that it has device trees for, as Imager calls them.
@@ -120,16 +119,12 @@ pub(super) fn write<P: Fn(u64)>(
     begin: impl Fn(&str, u64) -> P,
 ) -> Result<(), FormatError> {
     let packed = PACKED.iter().find_map(|name| drafts.iter().find(|(format, _)| format.name == *name));
-    let packed = packed.map(|(_, out)| (out.path(), out.file(), out.at()));
-    let progress = begin("os-list", job.raw.size() + packed.map_or(0, |(.., size)| size));
-    let digest = |path: &Path, file: &File, size| {
-        let failed = |source| FormatError::Source { path: path.to_owned(), source };
-        sha256::whole(file, size, &progress).map_err(failed)
-    };
-    let extract_sha256 = digest(job.raw.path(), job.raw.file(), job.raw.size())?;
+    let packed = packed.map(|(_, out)| out.raw()).transpose()?;
+    let progress = begin("os-list", job.raw.size() + packed.as_ref().map_or(0, Raw::size));
+    let extract_sha256 = sha256::whole(job.raw, &progress)?;
     let image = super::FORMATS[0].path(job.image);
-    let (path, size, sha256) = match packed {
-        Some((path, file, size)) => (path, size, digest(path, file, size)?),
+    let (path, size, sha256) = match &packed {
+        Some(packed) => (packed.path(), packed.size(), sha256::whole(packed, &progress)?),
         None => (image.as_path(), job.raw.size(), extract_sha256),
     };
     let slot = &about.slot;

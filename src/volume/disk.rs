@@ -70,11 +70,11 @@ impl Disk {
         }
         let mut file = File::open(path).map_err(failed)?;
         let size = file.seek(SeekFrom::End(0)).map_err(failed)?;
-        Ok(Disk::of(file, size))
+        Ok(Disk::new(file, size))
     }
 
-    /// The first `size` bytes of a file that is open.
-    pub fn of(file: File, size: u64) -> Disk {
+    /// A disk that is the first `size` bytes of an open file.
+    pub fn new(file: File, size: u64) -> Self {
         Disk { region: Region::new(Arc::new(file), size) }
     }
 

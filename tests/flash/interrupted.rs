@@ -14,6 +14,7 @@ use crate::loops::Loop;
 /// Instants at which a run is ended.
 const INSTANTS: u32 = 8;
 
+/// What a run that did not end well may leave, and the one that did.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub(super) enum Left {
     Untouched,

@@ -1,13 +1,24 @@
 //! `factory flash` and `factory devices` on loop devices where the machine has them, and on files through the same
 //! code everywhere: what is refused, what is written, and what an interruption leaves.
 
-#![allow(clippy::unwrap_used, clippy::print_stderr, reason = "a test fails where it stands")]
+#![allow(
+    missing_docs,
+    unreachable_pub,
+    clippy::unwrap_used,
+    clippy::print_stderr,
+    reason = "a test fails where it stands"
+)]
 
 mod faults;
 mod fuse;
 mod interrupted;
 mod loops;
+mod network;
 mod question;
+mod seeded;
+mod sources;
+#[path = "../support/mod.rs"]
+mod support;
 
 use std::fs::{self, File};
 use std::os::unix::fs::FileExt as _;

@@ -60,6 +60,20 @@ fn without_raw_among_the_formats_the_raw_image_is_not_kept() {
 }
 
 #[test]
+fn an_image_in_clusters_is_read_and_packed_without_a_copy_in_between() {
+    let machine = Machine::new();
+    fs::rename(machine.image(), machine.project("disk.img")).unwrap();
+    machine.run(&["convert", "disk.img", "--to", "qcow2-zstd", "--to", "sha256"]);
+    let kept = fs::read_to_string(machine.project("disk.img.sha256")).unwrap();
+    assert!(kept.ends_with("  disk.zstd.qcow2\n"), "{kept}");
+    fs::create_dir(machine.project("out")).unwrap();
+    machine.run(&["convert", "disk.zstd.qcow2", "--to", "zst", "-o", "out"]);
+    assert_eq!(fs::read_dir(machine.project("out")).unwrap().count(), 1);
+    machine.run(&["convert", "out/disk.img.zst", "--to", "raw", "-o", "out"]);
+    compare(&machine.project("disk.img"), &machine.project("out/disk.img"));
+}
+
+#[test]
 fn a_packed_image_is_unpacked_and_packed_again() {
     let machine = Machine::new();
     fs::rename(machine.image(), machine.path("expected.img")).unwrap();

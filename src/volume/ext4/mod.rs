@@ -10,6 +10,14 @@
 //!                        0x3a state                   0x30 time of the last write
 //! ```
 
+mod areas;
+mod attributes;
+mod fields;
+mod inode;
+mod layout;
+mod map;
+mod walk;
+
 use std::error::Error;
 use std::io::{self, Read};
 
@@ -17,6 +25,14 @@ use ext4_view::{Ext4, Ext4Error, Ext4Read, File};
 
 use super::Region;
 use super::{Files, Kind, Volume};
+
+pub use areas::Areas;
+pub use attributes::Attributes;
+pub use fields::SUPERBLOCK_FIELDS;
+pub use inode::{Inode, Time};
+pub use layout::{Group, Layout};
+pub use map::Map;
+pub use walk::{Found, Walk};
 
 const SUPERBLOCK: u64 = 1024;
 const MAGIC: [u8; 2] = [0x53, 0xef];
