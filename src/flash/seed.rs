@@ -8,6 +8,7 @@
 //! comes here again: so the end is the same.
 
 use std::collections::BTreeMap;
+use std::collections::btree_map::Entry;
 use std::io;
 use std::path::Path;
 
@@ -127,14 +128,15 @@ impl Sowing {
         let mut bytes = &patch.bytes[..];
         while !bytes.is_empty() {
             let (block, skip) = split(at);
-            if !blocks.contains_key(&block) {
-                let old = read(target, block, ALIGN);
-                blocks.insert(block, old.map_err(|source| FlashError::ReadBack { at: block, source })?);
-            }
+            let buffer = match blocks.entry(block) {
+                Entry::Occupied(known) => known.into_mut(),
+                Entry::Vacant(new) => {
+                    let old = read(target, block, ALIGN);
+                    new.insert(old.map_err(|source| FlashError::ReadBack { at: block, source })?)
+                }
+            };
             let (now, rest) = bytes.split_at(bytes.len().min(ALIGN - skip));
-            if let Some(buffer) = blocks.get_mut(&block) {
-                buffer.room(ALIGN)[skip..skip + now.len()].copy_from_slice(now);
-            }
+            buffer.room(ALIGN)[skip..skip + now.len()].copy_from_slice(now);
             at += now.len() as u64;
             bytes = rest;
         }
