@@ -27,8 +27,8 @@ const LAYERS: &[&[&str]] = &[
     ],
     &["source", "firmware", "lock", "store", "substrate", "oot", "kbuild", "ksource"],
     &["config", "plan", "seed", "track"],
-    &["configure", "fetch", "kernel", "disk", "manifest", "emulate", "flash", "inspect", "check"],
-    &["addons", "ingredients"],
+    &["configure", "fetch", "kernel", "disk", "manifest", "emulate", "flash", "inspect", "check", "diff"],
+    &["addons", "ingredients", "repro"],
     &["cli", "cmd"],
 ];
 

@@ -6,6 +6,7 @@ use clap::Args;
 use clap::builder::{PossibleValue, PossibleValuesParser};
 
 use crate::config::Name;
+use crate::digest::Sha256;
 use crate::formats::FORMATS;
 use crate::seed::Request;
 
@@ -13,13 +14,18 @@ use crate::seed::Request;
 #[derive(Debug, Args)]
 #[command(after_help = "\
 The files are named after the image and lie beside it: disk.img.zst, disk.qcow2, disk.img.bmap. They take \
-the place of what has those names, all of them or none. Holes of the image are not read and stay holes.")]
+the place of what has those names, all of them or none. Holes of the image are not read and stay holes.
+
+An image that would be written over itself is refused, with exit code 3.")]
 pub struct Convert {
-    /// The image: raw, or packed with zstd, gzip or xz.
+    /// The image: raw, packed with zstd, gzip or xz, or qcow2.
     pub image: PathBuf,
     /// What to write; may be given again.
     #[arg(long = "to", value_name = "FORMAT", required = true, value_parser = formats())]
     pub formats: Vec<String>,
+    /// Address that the files will lie under, for `os-list`.
+    #[arg(long, value_name = "URL")]
+    pub url_base: Option<String>,
     /// Directory to write to [default: that of the image].
     #[arg(long, short, value_name = "DIR")]
     pub output: Option<PathBuf>,
@@ -51,6 +57,9 @@ Refused, with exit code 3: the disk of the running system, a device that is moun
 too small, a partition, a disk that is not removable unless it is named again by --fixed-disk, and what is \
 not an image.
 
+What lies beside an image is checked while it is read: its digest in NAME.sha256, as sha256sum writes it, and its \
+block map in NAME.bmap; only what the map has is written.
+
 The partition table is written last, when all else was read back from the medium and found right. Until then \
 the device does not boot. After an interruption the same command compares what is there with the image, and \
 writes only what is missing.
@@ -66,13 +75,20 @@ partition of the device, where whoever holds it can read it. What can be in a se
   gateways = [\"192.0.2.1\"]
   dns = [\"192.0.2.53\"]")]
 pub struct Flash {
-    /// The image, as it is or packed by zstd, xz or gzip; `-` is the standard input.
+    /// The image, as it is, packed by zstd, xz or gzip, or qcow2: a file, `-`, the standard input, or an http(s) URL.
     pub image: PathBuf,
     /// The device, or a file that is to become a copy.
     pub device: PathBuf,
     /// Do not ask whether what is there may be lost.
     #[arg(long)]
     pub yes: bool,
+    /// Digest of what is named as the image, packed as it is; needed for a URL [default: that in NAME.sha256, if there
+    /// is one].
+    #[arg(long, value_name = "HEX")]
+    pub sha256: Option<Sha256>,
+    /// Block map of the image; only what it has is written [default: NAME.bmap, if there is one].
+    #[arg(long, value_name = "FILE")]
+    pub bmap: Option<PathBuf>,
     /// The device again, when it is a disk that is built in.
     #[arg(long, value_name = "DEVICE")]
     pub fixed_disk: Option<PathBuf>,

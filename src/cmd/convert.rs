@@ -2,7 +2,7 @@
 
 use std::process::ExitCode;
 
-use crate::formats::{self, Made, read};
+use crate::formats::{self, FormatError, Made, read};
 use crate::units::Bytes;
 use crate::{cli, progress};
 
@@ -14,12 +14,18 @@ pub(super) fn run(arguments: &cli::Convert) -> anyhow::Result<ExitCode> {
         _ => arguments.image.clone(),
     };
     formats::probe(&source, &image, &formats)?;
-    let made = formats::convert(&source, &image, &formats, super::bar)?.keep()?;
+    let made =
+        formats::convert(&source, &image, &formats, arguments.url_base.as_deref(), super::bar)?.keep()?;
     if arguments.json {
         super::print_json(&made)?;
     }
     made.iter().for_each(note);
     Ok(ExitCode::SUCCESS)
+}
+
+/// Whether an error is a refusal: the image would have been lost.
+pub(super) fn is_refusal(error: &anyhow::Error) -> bool {
+    matches!(error.downcast_ref(), Some(FormatError::Itself(_)))
 }
 
 /// Tells people of a file that was made.

@@ -7,8 +7,9 @@ use std::process::ExitCode;
 use anyhow::Context as _;
 
 use crate::flash::devices::Machine;
-use crate::flash::find::{FindError, Source};
+use crate::flash::find::FindError;
 use crate::flash::rules::Refusal;
+use crate::flash::source::{self, Source, Wanted};
 use crate::flash::{
     self, Failed, FlashError, Report, SowError, Sowing, Stage, State, contents, find, render,
 };
@@ -20,7 +21,8 @@ pub(super) fn run(arguments: &cli::Flash) -> anyhow::Result<ExitCode> {
     let (image, path) = (&arguments.image, &arguments.device);
     let seed = seed::read(&arguments.seed())?;
     let device = find::device(&Machine::default(), path, arguments.fixed_disk.as_deref())?;
-    let mut source = find::source(image)?;
+    let wanted = Wanted { image, sha256: arguments.sha256, bmap: arguments.bmap.as_deref() };
+    let mut source = source::open(&wanted).map_err(|error| untouched(error, path))?;
     let seed = seed.map(|seed| sowing(&seed, &source, image)).transpose()?;
     if path.exists() {
         find::fits(path, &find::open(path)?, &source, image)?;
@@ -35,12 +37,26 @@ pub(super) fn run(arguments: &cli::Flash) -> anyhow::Result<ExitCode> {
             bars.step(stage, step, total)
         });
     bars.clear();
-    let report = report.with_context(|| format!("flashing `{}`", path.display()))?;
+    let report = report.with_context(|| flashing(path))?;
     if arguments.json {
         super::print_json(&report)?;
     }
     progress::note(&summary(&report));
     Ok(ExitCode::SUCCESS)
+}
+
+/// An image that cannot be read, and what that means for the target.
+fn untouched(error: FindError, path: &Path) -> anyhow::Error {
+    let is_refusal = matches!(error, FindError::Refused(_));
+    let error = anyhow::Error::new(error);
+    if is_refusal {
+        return error;
+    }
+    error.context(State::Untouched.text()).context(flashing(path))
+}
+
+fn flashing(path: &Path) -> String {
+    format!("flashing `{}`", path.display())
 }
 
 /// Whether an error is a refusal: nothing was written.

@@ -35,6 +35,11 @@ impl Buffer {
         &self.memory[self.start..self.start + self.len]
     }
 
+    /// The bytes, to be changed.
+    pub(super) fn bytes_mut(&mut self) -> &mut [u8] {
+        &mut self.memory[self.start..self.start + self.len]
+    }
+
     /// Only the first so many of the bytes from now on.
     pub fn cut(&mut self, len: usize) {
         self.len = self.len.min(len);

@@ -7,8 +7,10 @@ use std::path::{Path, PathBuf};
 
 use super::devices::{Device, Machine};
 use super::rules::{self, Refusal, Room};
+use super::source::Source;
 use super::target::{Opened, Target as _};
-use super::{Buffer, Picture};
+use crate::fetch::http::HttpError;
+use crate::formats::read::ReadError;
 
 /// Why a target or an image is not taken.
 #[derive(Debug, thiserror::Error)]
@@ -25,12 +27,37 @@ pub enum FindError {
         source: io::Error,
     },
     /// The image cannot be read.
-    #[error("opening the image `{image}`")]
+    #[error("reading the image `{image}`")]
     Image {
         /// What was named.
         image: String,
-        /// The system's reason.
+        /// The reason, of the system or of who packed it.
         source: io::Error,
+    },
+    /// The image, a file, cannot be opened, or is damaged.
+    #[error(transparent)]
+    Read(#[from] ReadError),
+    /// The image, at an address, cannot be had.
+    #[error(transparent)]
+    Http(#[from] HttpError),
+    /// An image that must be read in any order, and comes in a row.
+    #[error("`{0}` is a qcow2 image, which is not read from front to back\n\nhint: name a file")]
+    InAnyOrder(String),
+    /// What lies beside the image, or was named with it, cannot be read.
+    #[error("reading `{}`", path.display())]
+    Beside {
+        /// The file.
+        path: PathBuf,
+        /// Why not.
+        source: io::Error,
+    },
+    /// A file of digests beside the image does not speak of it.
+    #[error("`{}` has no sha256 of `{image}`\n\nhint: remove it, or name the digest by `--sha256`", path.display())]
+    NoSum {
+        /// The file of digests.
+        path: PathBuf,
+        /// The image.
+        image: String,
     },
     /// The kernel's list of devices cannot be read.
     #[error("listing the devices of this machine")]
@@ -90,32 +117,6 @@ pub fn open(path: &Path) -> Result<Opened, FindError> {
         ErrorKind::ReadOnlyFilesystem => Refusal::ReadOnly(path.to_owned()).into(),
         _ => FindError::Open { path: path.to_owned(), source },
     })
-}
-
-/// An image of which the first MiB was read.
-pub struct Source {
-    /// What it is called.
-    pub name: String,
-    /// All that follows.
-    pub picture: Picture,
-    /// The first MiB, or all of it.
-    pub head: Buffer,
-}
-
-/// Opens an image: a file, or `-`, the standard input.
-///
-/// # Errors
-/// When it cannot be read, or is none.
-pub fn source(image: &Path) -> Result<Source, FindError> {
-    let is_input = image == Path::new("-");
-    let name = if is_input { "standard input".to_owned() } else { image.display().to_string() };
-    let failed = |source| FindError::Image { image: name.clone(), source };
-    let picture = if is_input { Picture::stream(io::stdin()) } else { Picture::open(image) };
-    let mut picture = picture.map_err(failed)?;
-    let mut head = Buffer::default();
-    picture.next(&mut head).map_err(failed)?;
-    rules::image(&name, head.bytes())?;
-    Ok(Source { name, picture, head })
 }
 
 /// Whether the image fits the target and is another one.

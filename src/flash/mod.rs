@@ -4,7 +4,7 @@
 //!   rules     the system disk, mounted, too small, not an image ...            refused: untouched
 //!   begin     the first MiB becomes zeros and a mark, the last MiB zeros       from here: not bootable
 //!   probe     blocks at powers of two: does the medium have the room it claims
-//!   write     all pieces but the first and the last; holes are forgotten
+//!   write     all pieces but the first and the last; holes are forgotten; at the image's end: is it the promised one
 //!   verify    every piece is read back from the medium
 //!   seed      what one device gets besides the image: written, and read back
 //!   finish    last piece, first piece without its first 4 KiB, its first 4 KiB; each flushed, then verified
@@ -18,12 +18,15 @@ pub mod devices;
 pub mod find;
 mod head;
 mod holes;
+mod lanes;
 mod mounts;
 mod picture;
 mod probe;
+pub mod proof;
 pub mod render;
 pub mod rules;
 mod seed;
+pub mod source;
 pub mod target;
 mod verify;
 mod write;

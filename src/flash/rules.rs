@@ -94,6 +94,9 @@ pub enum Refusal {
         /// What its table says, or whole sectors.
         needs: u64,
     },
+    /// An image from elsewhere, of which nobody says what it should be.
+    #[error("nothing tells what `{0}` should hold\n\nhint: name the digest that goes with it by `--sha256`")]
+    NoDigest(String),
     /// The image is to be written over itself.
     #[error("`{}` is the image itself\n\nhint: name another target", .0.display())]
     Itself(PathBuf),

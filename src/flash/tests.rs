@@ -135,7 +135,7 @@ fn image() -> Vec<u8> {
 }
 
 fn run(card: &Card, image: &[u8]) -> Result<Report, Failed> {
-    let mut picture = Picture::stream(io::Cursor::new(image.to_vec())).unwrap();
+    let mut picture = Picture::stream(io::Cursor::new(image.to_vec()), None, proof::Proofs::default());
     let mut head = Buffer::default();
     picture.next(&mut head).unwrap();
     flash(card, &mut picture, head, None, &|_, _, _| ())
@@ -263,7 +263,7 @@ fn seed() -> crate::seed::Seed {
 
 /// Flashes with a seed.
 fn sow(card: &Card, image: &[u8]) -> Result<Report, Failed> {
-    let mut picture = Picture::stream(io::Cursor::new(image.to_vec())).unwrap();
+    let mut picture = Picture::stream(io::Cursor::new(image.to_vec()), None, proof::Proofs::default());
     let mut head = Buffer::default();
     picture.next(&mut head).unwrap();
     let sowing = Sowing::plan("image", head.bytes(), &seed()).unwrap();

@@ -1,7 +1,7 @@
-//! Writing: one thread reads the image, some digest and write.
+//! Writing: one thread takes what others read of the image, some digest and write.
 //!
 //! ```text
-//!   image --> next piece --> [piece][piece]... --> digest, compare, write --> what was written where
+//!   lanes --> next piece --> [piece][piece]... --> digest, compare, write --> what was written where
 //!             (one thread)    a few in flight       (several threads)
 //!       ^                                                   |
 //!       +---------------- empty buffers --------------------+
@@ -116,7 +116,7 @@ impl<'a, T: Target> Session<'a, T> {
 
     /// Writes all but the first and the last piece, and reads it back.
     pub(super) fn fill(&mut self, picture: &mut Picture) -> Result<(), FlashError> {
-        let total = picture.mapped();
+        let meter = picture.meter();
         let (jobs, todo) = sync_channel(BUFFERS);
         let (emptied, empty) = sync_channel(BUFFERS);
         for _ in 0..BUFFERS {
@@ -129,7 +129,10 @@ impl<'a, T: Target> Session<'a, T> {
             emptied,
             is_resumed: self.is_resumed,
             failed: AtomicBool::new(false),
-            progress: &|step| (self.progress)(Stage::Writing, step, total),
+            progress: &|written| {
+                let (step, total) = meter.step(written);
+                (self.progress)(Stage::Writing, step, total);
+            },
         };
         let (read, done) = thread::scope(|scope| {
             let workers: Vec<_> = (0..WRITERS).map(|_| scope.spawn(|| crew.work())).collect();

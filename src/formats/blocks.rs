@@ -38,15 +38,31 @@ impl Blocks {
         Ok(blocks)
     }
 
+    /// The same in larger units: ranges begin and end at multiples of `unit`; the last may end with the disk.
+    pub fn widened(&self, unit: u64) -> Blocks {
+        let mut wide = Blocks { size: self.size, ranges: Vec::new() };
+        self.ranges.iter().for_each(|range| wide.push_units(range.clone(), unit));
+        wide
+    }
+
     /// Adds a range that begins behind all others, widened to whole blocks.
     pub fn push(&mut self, range: Range<u64>) {
-        let start = range.start / BLOCK * BLOCK;
-        let end = range.end.checked_next_multiple_of(BLOCK).unwrap_or(u64::MAX).min(self.size);
+        self.push_units(range, BLOCK);
+    }
+
+    fn push_units(&mut self, range: Range<u64>, unit: u64) {
+        let start = range.start / unit * unit;
+        let end = range.end.checked_next_multiple_of(unit).unwrap_or(u64::MAX).min(self.size);
         match self.ranges.last_mut() {
             Some(last) if last.end >= start => last.end = last.end.max(end),
             _ if start < end => self.ranges.push(start..end),
             _ => {}
         }
+    }
+
+    /// The ranges in units of that many bytes.
+    pub fn units(&self, unit: u64) -> Vec<Range<u64>> {
+        self.widened(unit).ranges.iter().map(|range| range.start / unit..range.end.div_ceil(unit)).collect()
     }
 
     /// Bytes that are not holes.
@@ -79,5 +95,9 @@ mod tests {
         assert_eq!(blocks.mapped(), 8192 + 7712);
         assert_eq!(blocks.within(4096..12_290).collect::<Vec<_>>(), [4096..8192, 12_288..12_290]);
         assert!(!blocks.touches(8192..12_288));
+        let wide = blocks.widened(10_000);
+        assert_eq!((wide.size, &wide.ranges[..]), (20_000, &[0..20_000][..]));
+        let apart = Blocks { size: 100 * BLOCK, ranges: vec![BLOCK..2 * BLOCK, 8 * BLOCK..9 * BLOCK] };
+        assert_eq!(apart.widened(3 * BLOCK).ranges, [0..3 * BLOCK, 6 * BLOCK..9 * BLOCK]);
     }
 }

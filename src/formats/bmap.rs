@@ -120,10 +120,10 @@ pub(super) fn write(raw: &Raw, out: &mut Out, progress: &dyn Fn(u64)) -> Result<
     let blocks = raw.blocks().clone();
     let digest = |range: &Range<u64>| {
         let mut hash = sha2::Sha256::default();
-        let done = sha256::update(&mut hash, raw.file(), range.clone(), progress);
-        done.map(|()| Sha256::finish(hash)).map_err(|source| raw.error(source))
+        sha256::update(&mut hash, raw, range.clone(), progress)?;
+        Ok(Sha256::finish(hash))
     };
-    let digests = blocks.ranges.iter().map(digest).collect::<Result<_, _>>()?;
+    let digests = blocks.ranges.iter().map(digest).collect::<Result<_, FormatError>>()?;
     out.put(BlockMap { blocks, digests }.to_string().as_bytes())
 }
 

@@ -2,24 +2,30 @@
 //!
 //! ```text
 //!   disk.img, a file with holes             one row of FORMATS, one file here, each
-//!        |                  +--pieces, packed several at once--> .zst .gz .xz
-//!        +--Raw: blocks-----+--clusters that hold something----> .qcow2
-//!                           +--digests of ranges---------------> .bmap
+//!        |                  +--pieces, packed several at once--> .zst .gz .xz .vmdk .tar.gz .zstd.qcow2
+//!        +--Raw: blocks-----+--clusters that hold something----> .qcow2 .vdi .vhd
+//!        |                  +--digests of ranges---------------> .bmap
+//!   .qcow2, a zstd with a seek table, ...
 //! ```
 //!
-//! Writers never read holes, write from front to back, need the same memory for any size, and write
-//! the same bytes for the same image: no times, no random ids.
+//! Writers never read holes, write from front to back (but for tables that tell what follows), need the same
+//! memory for any size, and write the same bytes for the same image: no times, no random ids.
 
 pub mod blocks;
 pub mod bmap;
 pub mod read;
 
+mod gce;
 mod gz;
+mod os_list;
 mod out;
 mod pieces;
 mod qcow2;
 mod raw;
 mod sha256;
+mod vdi;
+mod vhd;
+mod vmdk;
 mod xml;
 mod xz;
 mod zst;
@@ -29,9 +35,11 @@ use std::path::{Path, PathBuf};
 use crate::image::write::WriteError;
 use crate::interrupt::Interrupted;
 
+use os_list::About;
 use out::Out;
 pub use raw::Raw;
-use read::{Kind, ReadError, Source};
+use read::{ReadError, Source};
+pub use sha256::whole as digest;
 
 /// A format of images, or of what lies beside one.
 #[derive(Debug)]
@@ -64,6 +72,8 @@ type WriteFn = fn(&Raw, &mut Out, &dyn Fn(u64)) -> Result<(), FormatError>;
 enum Writer {
     /// Writes the image, and tells of its [`Raw::mapped`] bytes as they are done.
     Image(WriteFn),
+    /// Writes what Raspberry Pi Imager wants to know.
+    Entry,
     /// Writes the digests of the other files, or of the image when it is alone.
     Digests,
 }
@@ -74,8 +84,29 @@ pub const FORMATS: &[Format] = &[
     image("zst", "zstd, in frames that can be unpacked each by itself", Suffix::Added(".zst"), zst::write),
     image("gz", "gzip", Suffix::Added(".gz"), gz::write),
     image("xz", "xz, in blocks that can be unpacked each by itself", Suffix::Added(".xz"), xz::write),
-    image("qcow2", "QEMU's format, version 3", Suffix::Instead(".qcow2"), qcow2::write),
+    image("qcow2", "QEMU's format, version 3", Suffix::Instead(".qcow2"), qcow2::plain::write),
+    image(
+        "qcow2-zstd",
+        "the same with clusters packed by zstd, for QEMU 5.1 and later",
+        Suffix::Instead(".zstd.qcow2"),
+        qcow2::packed::write,
+    ),
+    image("vdi", "VirtualBox's format, dynamic", Suffix::Instead(".vdi"), vdi::write),
+    image("vhd", "a fixed disk of whole MiB, as Azure takes it", Suffix::Instead(".vhd"), vhd::write),
+    image("vmdk", "VMware's format, stream-optimised", Suffix::Instead(".vmdk"), vmdk::write),
+    image(
+        "gce",
+        "`disk.raw` in a .tar.gz, as Google's cloud takes it",
+        Suffix::Instead(".tar.gz"),
+        gce::write,
+    ),
     image("bmap", "a block map for `bmaptool copy`", Suffix::Added(".bmap"), bmap::write),
+    Format {
+        name: "os-list",
+        title: "an entry for Raspberry Pi Imager, of the packed file made at once, or of the image",
+        suffix: Suffix::Instead(".os_list.json"),
+        write: Writer::Entry,
+    },
     Format {
         name: "sha256",
         title: "digests for `sha256sum -c`, of all files made at once, or of the image",
@@ -105,6 +136,15 @@ pub enum FormatError {
     /// Something that is not a file stands there, or no file can be made.
     #[error(transparent)]
     Target(#[from] WriteError),
+    /// The format cannot hold that much.
+    #[error("`{}` would become larger than its format can be\n\nhint: take another format", .0.display())]
+    TooLarge(PathBuf),
+    /// Raspberry Pi Imager has no use for it.
+    #[error(
+        "`{}` starts on no Raspberry Pi, so that its Imager has no use for it\n\nhint: leave out `os-list`",
+        .0.display()
+    )]
+    NoRaspberryPi(PathBuf),
     /// The file system is full.
     #[error("no space is left for `{}`\n\nhint: free some space, or write it elsewhere", .0.display())]
     Full(PathBuf),
@@ -171,16 +211,17 @@ impl Format {
 /// The name of an image when it is not packed.
 fn plain_name(name: &str) -> String {
     let strip = |suffix| name.strip_suffix(suffix).filter(|rest| !rest.is_empty());
-    let plain = FORMATS.iter().find_map(|format| match format.suffix {
+    let plain = FORMATS.iter().filter_map(|format| match format.suffix {
         Suffix::Plain => None,
         Suffix::Added(suffix) => strip(suffix).map(str::to_owned),
         Suffix::Instead(suffix) => strip(suffix).map(|rest| rest.to_owned() + IMG),
     });
-    plain.unwrap_or_else(|| name.to_owned())
+    // Of the suffixes that fit, the longest counts.
+    plain.min_by_key(String::len).unwrap_or_else(|| name.to_owned())
 }
 
 /// What to write.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy)]
 pub struct Job<'a> {
     /// The image.
     pub raw: &'a Raw,
@@ -190,6 +231,8 @@ pub struct Job<'a> {
     pub formats: &'a [&'static Format],
     /// The caller gives the image its name, so that it needs no copy but a digest.
     pub keeps_raw: bool,
+    /// Address that the files will lie under, for who downloads them.
+    pub url_base: Option<&'a str>,
 }
 
 /// Files that are whole but have temporary names still. Dropped, they are gone.
@@ -214,15 +257,23 @@ pub struct Made {
 /// When one cannot be written, the image cannot be read, or the user asked to stop.
 pub fn write<P: Fn(u64)>(job: &Job<'_>, begin: impl Fn(&str, u64) -> P) -> Result<Drafts, FormatError> {
     let mut drafts = Drafts::default();
+    let is_entry = |format: &&Format| matches!(format.write, Writer::Entry);
+    let about = job.formats.iter().any(is_entry).then(|| About::read(job.raw)).transpose()?;
     for format in job.formats.iter().filter(|format| !(job.keeps_raw && is_raw(format))) {
         let mut out = Out::create(&format.path(job.image))?;
         match format.write {
             Writer::Image(write) => write(job.raw, &mut out, &begin(format.name, job.raw.mapped()))?,
+            Writer::Entry => {
+                if let Some(about) = &about {
+                    os_list::write(job, about, &drafts.0, &mut out, &begin)?;
+                }
+            }
             Writer::Digests => {
                 let image = job.keeps_raw || drafts.0.is_empty();
-                let image = image.then(|| (FORMATS[0].path(job.image), job.raw.file(), job.raw.size()));
-                let others = drafts.0.iter().map(|(_, out)| (out.path().to_owned(), out.file(), out.at()));
-                sha256::write(image.into_iter().chain(others).collect(), &mut out, &begin)?;
+                let image = image.then(|| Ok((FORMATS[0].path(job.image), job.raw.clone())));
+                let others = drafts.0.iter().map(|(_, out)| Ok((out.path().to_owned(), out.raw()?)));
+                let files = image.into_iter().chain(others).collect::<Result<Vec<_>, FormatError>>()?;
+                sha256::write(&files, &mut out, &begin)?;
             }
         }
         drafts.0.push((format, out));
@@ -235,7 +286,7 @@ fn is_raw(format: &Format) -> bool {
 }
 
 /// Writes what was opened in all of `formats`, in files named after `image`; see [`write()`]. What is
-/// packed is unpacked to a temporary file before, which then is the raw image.
+/// packed and cannot be read in any order is unpacked to a temporary file before, which then is the raw image.
 ///
 /// # Errors
 /// As [`write()`], and when the source is cut off or damaged.
@@ -243,22 +294,27 @@ pub fn convert<P: Fn(u64) + Send>(
     source: &Source,
     image: &Path,
     formats: &[&'static Format],
+    url_base: Option<&str>,
     begin: impl Fn(&str, u64) -> P,
 ) -> Result<Drafts, FormatError> {
-    let unpacked = match source.kind() {
-        Kind::Raw => None,
-        Kind::Packed(_) | Kind::Qcow2 => {
+    let looks_inside = formats.iter().any(|format| matches!(format.write, Writer::Entry));
+    let (raw, unpacked) = match source.parts()? {
+        Some(parts) if looks_inside && parts.file().is_none() => {
+            let mut out = Out::create(&FORMATS[0].path(image))?;
+            let raw = Raw::new(source.path(), parts);
+            raw::write(&raw, &mut out, &begin("unpacking", raw.mapped()))?;
+            (out.raw()?, Some(out))
+        }
+        Some(parts) => (Raw::new(source.path(), parts), None),
+        None => {
             let mut out = Out::create(&FORMATS[0].path(image))?;
             let size = source.unpack(out.file(), begin("unpacking", source.size()))?;
             out.skip_to(size)?;
-            Some(out)
+            (out.raw()?, Some(out))
         }
     };
-    let (file, size) = unpacked.as_ref().map_or((source.file(), source.size()), |out| (out.file(), out.at()));
-    let failed = |error| FormatError::Source { path: source.path().to_owned(), source: error };
-    let raw = Raw::new(source.path(), file.try_clone().map_err(failed)?, size)?;
     let keeps_raw = unpacked.is_some() && formats.iter().any(|format| is_raw(format));
-    let mut drafts = write(&Job { raw: &raw, image, formats, keeps_raw }, begin)?;
+    let mut drafts = write(&Job { raw: &raw, image, formats, keeps_raw, url_base }, begin)?;
     drafts.0.extend(unpacked.filter(|_| keeps_raw).map(|out| (&FORMATS[0], out)));
     Ok(drafts)
 }
@@ -308,9 +364,12 @@ mod tests {
         assert_eq!(name("raw", "disk.img.xz"), "disk.img");
         assert_eq!(name("raw", "disk.wic.gz"), "disk.wic");
         assert_eq!(name("raw", "disk.qcow2"), "disk.img");
+        assert_eq!(name("raw", "disk.zstd.qcow2"), "disk.img");
+        assert_eq!(name("gce", "disk.img.zst"), "disk.tar.gz");
         assert_eq!(name("raw", "disk.wic"), "disk.wic");
         assert_eq!(name("qcow2", "disk.img.zst"), "disk.qcow2");
         assert_eq!(name("xz", "disk"), "disk.xz");
+        assert_eq!(name("os-list", "disk.img.xz"), "disk.os_list.json");
     }
 
     #[test]

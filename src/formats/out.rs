@@ -12,10 +12,10 @@ use super::{FormatError, Raw};
 use crate::image::write;
 use crate::{files, interrupt, parallel};
 
-/// Bytes that are copied at once by one worker, and how many times that is done between two looks at
-/// whether the user wants to stop. Copying is bound by memory, so few workers are enough.
-const STEP: usize = 1 << 20;
-const BATCH: usize = 64;
+/// Bytes that are copied at once by one worker, and by all of them between two looks at whether the user
+/// wants to stop. Copying is bound by memory, so few workers are enough.
+const STEP: u64 = 1 << 20;
+const BATCH: u64 = 64 << 20;
 const WORKERS: usize = 4;
 
 /// The file, removed when it is dropped.
@@ -40,6 +40,11 @@ impl Out {
         Ok(())
     }
 
+    /// Writes `bytes` where something was left out.
+    pub(super) fn fill(&mut self, at: u64, bytes: &[u8]) -> Result<(), FormatError> {
+        self.file().write_all_at(bytes, at).map_err(|source| self.error(source))
+    }
+
     /// Copies what is not a hole in `range` of the image, and leaves the same holes.
     pub(super) fn copy(
         &mut self,
@@ -47,21 +52,27 @@ impl Out {
         range: Range<u64>,
         progress: &dyn Fn(u64),
     ) -> Result<(), FormatError> {
-        let steps = raw.blocks().within(range.clone()).flat_map(|part| {
-            let Range { start, end } = part;
-            (start..end).step_by(STEP).map(move |at| at..end.min(at + STEP as u64))
-        });
-        let steps: Vec<Range<u64>> = steps.collect();
-        let place = |at: u64| at - range.start + self.at;
-        for batch in steps.chunks(BATCH) {
-            interrupt::check()?;
-            parallel::map(batch, WORKERS, |buffer: &mut Vec<u8>, step| {
-                raw.read(step.clone(), buffer)?;
-                self.file().write_all_at(buffer, place(step.start)).map_err(|source| self.error(source))
-            })?;
-            progress(batch.iter().map(|step| step.end - step.start).sum());
+        for part in raw.blocks().within(range.clone()) {
+            for batch in steps(part, BATCH) {
+                interrupt::check()?;
+                let at = self.at + (batch.start - range.start);
+                let done = raw.file().map_or(0, |from| clone(from, self.file(), batch.clone(), at));
+                self.copy_through_memory(raw, batch.start + done..batch.end, at + done)?;
+                progress(batch.end - batch.start);
+            }
         }
         self.at += range.end - range.start;
+        Ok(())
+    }
+
+    /// Reads on some threads while others write.
+    fn copy_through_memory(&self, raw: &Raw, range: Range<u64>, to: u64) -> Result<(), FormatError> {
+        let start = range.start;
+        let steps: Vec<Range<u64>> = steps(range, STEP).collect();
+        parallel::map(&steps, WORKERS, |buffer: &mut Vec<u8>, step| {
+            raw.read(step.clone(), buffer)?;
+            self.file().write_all_at(buffer, to + (step.start - start)).map_err(|source| self.error(source))
+        })?;
         Ok(())
     }
 
@@ -81,6 +92,12 @@ impl Out {
         self.file.as_file()
     }
 
+    /// The same as an image of its own.
+    pub(super) fn raw(&self) -> Result<Raw, FormatError> {
+        let file = self.file().try_clone().map_err(|source| self.error(source))?;
+        Raw::of(&self.path, file, self.at)
+    }
+
     /// The name that it will have.
     pub(super) fn path(&self) -> &Path {
         &self.path
@@ -95,11 +112,36 @@ impl Out {
         }
     }
 
-    fn error(&self, source: io::Error) -> FormatError {
+    /// The error when the format has no room for more.
+    pub(super) fn too_large(&self) -> FormatError {
+        FormatError::TooLarge(self.path.clone())
+    }
+
+    pub(super) fn error(&self, source: io::Error) -> FormatError {
         let path = self.path.clone();
         match source.kind() {
             io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => FormatError::Full(path),
             _ => FormatError::Output { path, source },
         }
     }
+}
+
+/// Cuts a range into steps of a length.
+fn steps(range: Range<u64>, step: u64) -> impl Iterator<Item = Range<u64>> {
+    let Range { start, end } = range;
+    (start..end).step_by(step as usize).map(move |at| at..end.min(at + step))
+}
+
+/// Lets the system copy what it can, which shares the bytes where the file system can share them. How many
+/// bytes that were: why it did not copy the rest shows when that is copied otherwise.
+fn clone(from: &File, to: &File, range: Range<u64>, mut place: u64) -> u64 {
+    let mut at = range.start;
+    while at < range.end {
+        let left = (range.end - at) as usize;
+        match rustix::fs::copy_file_range(from, Some(&mut at), to, Some(&mut place), left) {
+            Ok(0) | Err(_) => break,
+            Ok(_) => {}
+        }
+    }
+    at - range.start
 }

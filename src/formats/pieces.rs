@@ -15,7 +15,7 @@ use std::panic::resume_unwind;
 use std::sync::mpsc;
 use std::thread;
 
-use super::blocks::Blocks;
+use super::blocks::{BLOCK, Blocks};
 use super::{FormatError, Raw};
 use crate::interrupt;
 
@@ -32,6 +32,9 @@ pub(super) trait Packer: Sized {
 
     /// Bytes in a piece that holds something, and in one of zeros, at most.
     const LENGTHS: (u64, u64);
+
+    /// Bytes that pieces begin and end at multiples of.
+    const UNIT: u64 = BLOCK;
 
     /// A packer that has not packed anything.
     fn new() -> std::io::Result<Self>;
@@ -58,17 +61,18 @@ pub(super) fn pack<P: Packer>(
     progress: &dyn Fn(u64),
     mut put: impl FnMut(u64, P::Packed) -> Result<(), FormatError>,
 ) -> Result<(), FormatError> {
+    let blocks = &raw.blocks().widened(P::UNIT);
     let count = thread::available_parallelism().map_or(1, |count| count.get().min(MOST_WORKERS));
     thread::scope(|scope| {
         let spawn = |first| {
             let (done, packed) = mpsc::sync_channel(1);
-            let pieces = pieces(raw.blocks(), P::LENGTHS).skip(first).step_by(count);
+            let pieces = pieces(blocks, P::LENGTHS).skip(first).step_by(count);
             let worker = scope.spawn(move || work::<P>(raw, pieces, &done));
             (worker, packed)
         };
         let (workers, queues): (Vec<_>, Vec<_>) = (0..count).map(spawn).unzip();
         let mut written = Ok(());
-        for (piece, queue) in pieces(raw.blocks(), P::LENGTHS).zip(queues.iter().cycle()) {
+        for (piece, queue) in pieces(blocks, P::LENGTHS).zip(queues.iter().cycle()) {
             // A worker that sends no more has an error to tell.
             let Ok(packed) = queue.recv() else { break };
             let (Piece::Data(range) | Piece::Zeros(range)) = &piece;
@@ -147,7 +151,6 @@ fn cut(range: Range<u64>, longest: u64) -> impl Iterator<Item = Range<u64>> {
 
 #[cfg(test)]
 mod tests {
-    use super::super::blocks::BLOCK;
     use super::*;
 
     #[test]

@@ -1,65 +1,93 @@
-//! An image that is a file with holes: what all formats are made from, and one of them.
+//! The bytes of a disk, whatever holds them: what all formats are made from, and one of them.
 
 use std::fs::File;
 use std::io;
 use std::ops::Range;
-use std::os::unix::fs::FileExt as _;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use super::blocks::Blocks;
+use super::read::parts::{Holed, Parts};
 use super::{FormatError, Out};
+use crate::identity::BuildId;
+
+/// How many bytes tell one image from another: all of a partition table, and something of what follows.
+const IDENTIFIED: u64 = 64 << 10;
 
 /// The image, open, with its holes known. They are never read.
-#[derive(Debug)]
+#[derive(Clone)]
 pub struct Raw {
     path: PathBuf,
-    file: File,
-    blocks: Blocks,
+    parts: Arc<dyn Parts>,
 }
 
 impl Raw {
+    /// Takes an image that can be read in any order. Its `path` is for errors.
+    pub fn new(path: &Path, parts: impl Into<Arc<dyn Parts>>) -> Self {
+        Raw { path: path.to_owned(), parts: parts.into() }
+    }
+
     /// Takes the first `size` bytes of an open file. Its `path` is for errors.
     ///
     /// # Errors
     /// When its holes cannot be told.
-    pub fn new(path: &Path, file: File, size: u64) -> Result<Self, FormatError> {
+    pub fn of(path: &Path, file: File, size: u64) -> Result<Self, FormatError> {
         let failed = |source| FormatError::Source { path: path.to_owned(), source };
-        let blocks = Blocks::of(&file, size).map_err(failed)?;
-        Ok(Raw { path: path.to_owned(), file, blocks })
+        Ok(Raw { path: path.to_owned(), parts: Arc::new(Holed::new(file, size).map_err(failed)?) })
+    }
+
+    /// Where it was opened.
+    pub(super) fn path(&self) -> &Path {
+        &self.path
     }
 
     /// What is not a hole.
     pub fn blocks(&self) -> &Blocks {
-        &self.blocks
+        self.parts.blocks()
     }
 
     /// Length of the disk in bytes.
     pub fn size(&self) -> u64 {
-        self.blocks.size
+        self.blocks().size
     }
 
     /// Bytes that are not holes.
     pub fn mapped(&self) -> u64 {
-        self.blocks.mapped()
+        self.blocks().mapped()
     }
 
-    pub(super) fn file(&self) -> &File {
-        &self.file
+    /// The file that has the bytes of the disk in their places, if it is one.
+    pub(super) fn file(&self) -> Option<&File> {
+        self.parts.file()
     }
 
     /// Puts the bytes of `range` into `buffer`, in place of what is in it.
     pub(super) fn read(&self, range: Range<u64>, buffer: &mut Vec<u8>) -> Result<(), FormatError> {
+        buffer.resize((range.end - range.start) as usize, 0);
+        self.read_at(range.start, buffer).map_err(|source| self.error(source))
+    }
+
+    /// Fills `buffer` with what stands from `at` on: behind the end, zeros.
+    pub(super) fn read_at(&self, at: u64, buffer: &mut [u8]) -> io::Result<()> {
+        let range = at..at + buffer.len() as u64;
         let place = |at: u64| (at - range.start) as usize;
-        buffer.resize(place(range.end), 0);
         let mut at = range.start;
-        for part in self.blocks.within(range.clone()) {
+        for part in self.blocks().within(range.clone()) {
             buffer[place(at)..place(part.start)].fill(0);
             let data = &mut buffer[place(part.start)..place(part.end)];
-            self.file.read_exact_at(data, part.start).map_err(|source| self.error(source))?;
+            self.parts.read_at(part.start, data)?;
             at = part.end;
         }
         buffer[place(at)..].fill(0);
         Ok(())
+    }
+
+    /// An id that those of its formats follow from: of its size and its first bytes, where the ids of
+    /// partition tables stand.
+    pub(super) fn id(&self) -> Result<BuildId, FormatError> {
+        let mut head = Vec::new();
+        self.read(0..self.size().min(IDENTIFIED), &mut head)?;
+        Ok(BuildId::of(&[&self.size().to_le_bytes(), &head]))
     }
 
     pub(super) fn error(&self, source: io::Error) -> FormatError {
@@ -69,7 +97,7 @@ impl Raw {
 
 /// Writes a copy with the same holes.
 pub(super) fn write(raw: &Raw, out: &mut Out, progress: &dyn Fn(u64)) -> Result<(), FormatError> {
-    for range in &raw.blocks.ranges {
+    for range in &raw.blocks().ranges {
         out.skip_to(range.start)?;
         out.copy(raw, range.clone(), progress)?;
     }

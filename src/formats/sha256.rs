@@ -1,31 +1,26 @@
 //! Digests in the form that `sha256sum -c` takes.
 
-use std::fs::File;
-use std::io;
 use std::ops::Range;
-use std::os::unix::fs::FileExt as _;
 use std::path::{Path, PathBuf};
 
 use sha2::Digest as _;
 
-use super::{FormatError, Out};
+use super::{FormatError, Out, Raw};
 use crate::digest::Sha256;
-use crate::{files, interrupt};
+use crate::interrupt;
 
 /// Bytes that are digested at once.
 const CHUNK: usize = 1 << 20;
 
-/// Writes a line for each of `files`, which are told with their lengths.
+/// Writes a line for each of `files`, which are told with what they hold.
 pub(super) fn write<P: Fn(u64)>(
-    files: Vec<(PathBuf, &File, u64)>,
+    files: &[(PathBuf, Raw)],
     out: &mut Out,
     begin: impl Fn(&str, u64) -> P,
 ) -> Result<(), FormatError> {
-    let progress = begin("sha256", files.iter().map(|(.., size)| size).sum());
-    for (path, file, size) in files {
-        let digest = whole(file, size, &progress);
-        let digest = digest.map_err(|source| FormatError::Source { path: path.clone(), source })?;
-        out.put(line(digest, &path).as_bytes())?;
+    let progress = begin("sha256", files.iter().map(|(_, raw)| raw.size()).sum());
+    for (path, raw) in files {
+        out.put(line(whole(raw, &progress)?, path).as_bytes())?;
     }
     Ok(())
 }
@@ -34,41 +29,41 @@ fn line(digest: Sha256, path: &Path) -> String {
     format!("{digest}  {}\n", path.file_name().unwrap_or_default().to_string_lossy())
 }
 
-/// The digest of the first `size` bytes of a file, whose holes are not read.
-fn whole(file: &File, size: u64, progress: &dyn Fn(u64)) -> io::Result<Sha256> {
+/// The digest of all bytes of an image. Holes are not read. `progress` is told how many bytes were digested,
+/// [`Raw::size`] in all.
+///
+/// # Errors
+/// When it cannot be read, or the user asked to stop.
+pub fn whole(raw: &Raw, progress: &dyn Fn(u64)) -> Result<Sha256, FormatError> {
     let mut hash = sha2::Sha256::new();
     let mut at = 0;
-    for data in files::data(file, size) {
-        let (start, end) = data?;
-        zeros(&mut hash, start - at, progress)?;
-        update(&mut hash, file, start..end, progress)?;
-        at = end;
+    for range in &raw.blocks().ranges {
+        zeros(&mut hash, range.start - at, progress)?;
+        update(&mut hash, raw, range.clone(), progress)?;
+        at = range.end;
     }
-    zeros(&mut hash, size - at, progress)?;
+    zeros(&mut hash, raw.size() - at, progress)?;
     Ok(Sha256::finish(hash))
 }
 
-/// Adds what stands in a range of a file.
+/// Adds what stands in a range of an image.
 pub(super) fn update(
     hash: &mut sha2::Sha256,
-    file: &File,
+    raw: &Raw,
     range: Range<u64>,
     progress: &dyn Fn(u64),
-) -> io::Result<()> {
-    let mut buffer = vec![0; CHUNK.min((range.end - range.start) as usize)];
-    let mut at = range.start;
-    while at < range.end {
+) -> Result<(), FormatError> {
+    let mut buffer = Vec::new();
+    for at in range.clone().step_by(CHUNK) {
         interrupt::check()?;
-        let count = buffer.len().min((range.end - at) as usize);
-        file.read_exact_at(&mut buffer[..count], at)?;
-        hash.update(&buffer[..count]);
-        at += count as u64;
-        progress(count as u64);
+        raw.read(at..range.end.min(at + CHUNK as u64), &mut buffer)?;
+        hash.update(&buffer);
+        progress(buffer.len() as u64);
     }
     Ok(())
 }
 
-fn zeros(hash: &mut sha2::Sha256, mut count: u64, progress: &dyn Fn(u64)) -> io::Result<()> {
+fn zeros(hash: &mut sha2::Sha256, mut count: u64, progress: &dyn Fn(u64)) -> Result<(), FormatError> {
     let buffer = vec![0; CHUNK.min(count as usize)];
     while count > 0 {
         interrupt::check()?;

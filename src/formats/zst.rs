@@ -5,8 +5,8 @@
 //!   up to 2 MiB of | up to 64 MiB of a hole, |              | seek table: lengths of all frames,
 //!   data           | 4 bytes for 128 KiB     |              | packed and unpacked
 //! ```
-//! Any zstd unpacks it from front to back. The seek table is that of zstd's
-//! `contrib/seekable_format/zstd_seekable_compression_format.md`, version 0.1.0.
+//! Any zstd unpacks it from front to back; [`super::read::zst`] reads it in any order. The seek table is
+//! that of zstd's `contrib/seekable_format/zstd_seekable_compression_format.md`, version 0.1.0.
 
 use std::io;
 
@@ -15,22 +15,25 @@ use super::{FormatError, Out, Raw};
 
 /// What `zstd` takes without being asked.
 const LEVEL: i32 = 3;
-const FRAME_MAGIC: [u8; 4] = 0xFD2F_B528_u32.to_le_bytes();
+pub(super) const FRAME_MAGIC: [u8; 4] = 0xFD2F_B528_u32.to_le_bytes();
 /// The skippable frame that seek tables are in, and what they end with.
-const SKIPPABLE_MAGIC: [u8; 4] = 0x184D_2A5E_u32.to_le_bytes();
-const SEEKABLE_MAGIC: [u8; 4] = 0x8F92_EAB1_u32.to_le_bytes();
+pub(super) const SKIPPABLE_MAGIC: [u8; 4] = 0x184D_2A5E_u32.to_le_bytes();
+pub(super) const SEEKABLE_MAGIC: [u8; 4] = 0x8F92_EAB1_u32.to_le_bytes();
 /// The most that a block may hold when it is unpacked.
-const BLOCK: u64 = 128 << 10;
+pub(super) const BLOCK: u64 = 128 << 10;
+/// The most that a frame of data holds when it is unpacked.
+pub(super) const LONGEST: u64 = 2 << 20;
 /// A window of [`BLOCK`] (RFC 8878, 3.1.1.1.2).
 const WINDOW: u8 = 7 << 3;
 /// Frame_Header_Descriptor: the length of the content follows in 4 bytes.
 const LENGTH_IN_4: u8 = 2 << 6;
 
-struct Zstd(zstd::bulk::Compressor<'static>);
+/// Packs frames.
+pub(super) struct Zstd(zstd::bulk::Compressor<'static>);
 
 impl Packer for Zstd {
     type Packed = Vec<u8>;
-    const LENGTHS: (u64, u64) = (2 << 20, 64 << 20);
+    const LENGTHS: (u64, u64) = (LONGEST, 64 << 20);
 
     fn new() -> io::Result<Self> {
         let mut compressor = zstd::bulk::Compressor::new(LEVEL)?;

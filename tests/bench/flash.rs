@@ -2,7 +2,8 @@
 //! `cargo bench --bench flash`.
 //!
 //! A sparse image of 6 GiB with 600 MiB in it, interleaved in one run: to a file, to a loop device where the
-//! machine has one, and from `.zst`. bmaptool is given its block map each time. With `--smoke`, one small round.
+//! machine has one, and from `.zst`, by `zstd` and by `factory convert`. bmaptool is given its block map each time;
+//! in one more race both use it. With `--smoke`, one small round.
 
 #![allow(clippy::unwrap_used, clippy::print_stdout, reason = "a test fails where it stands")]
 
@@ -32,11 +33,22 @@ fn main() {
     let (size, pieces) = if is_smoke { (64 * MIB, 4) } else { (6 << 30, 60) };
     image(&raw, size, pieces);
     run(Command::new("zstd").args(["-q", "-T0", "-3"]).arg(&raw).arg("-o").arg(&packed));
-    run(Command::new("bmaptool").arg("create").arg("-o").arg(raw.with_extension("bmap")).arg(&raw));
+    let own = work.path().join("own").join("disk.img.zst");
+    fs::create_dir(own.parent().unwrap()).unwrap();
+    let factory = || Command::new(env!("CARGO_BIN_EXE_factory"));
+    run(factory().args(["--quiet", "convert", "--to", "zst", "-o"]).arg(own.parent().unwrap()).arg(&raw));
+    // Not where it would be found.
+    let bmap = work.path().join("map");
+    run(Command::new("bmaptool").arg("create").arg("-o").arg(&bmap).arg(&raw));
+    let mapped = work.path().join("mapped.img");
+    fs::hard_link(&raw, &mapped).unwrap();
+    fs::copy(&bmap, work.path().join("mapped.img.bmap")).unwrap();
     let copy = work.path().join("copy.img");
     let mut races = vec![
         Race { name: "to a file", image: &raw, target: &copy, goal: 0.5 },
+        Race { name: "by a block map to a file", image: &mapped, target: &copy, goal: 0.5 },
         Race { name: "from .zst to a file", image: &packed, target: &copy, goal: 0.4 },
+        Race { name: "from our .zst to a file", image: &own, target: &copy, goal: 0.4 },
     ];
     let back = work.path().join("back.img");
     File::create(&back).unwrap().set_len(size).unwrap();
@@ -50,10 +62,11 @@ fn main() {
         None => println!("NOT MEASURED: a loop device, as this machine has none"),
     }
     for race in &races {
-        race.run(&raw.with_extension("bmap"), if is_smoke { 1 } else { ROUNDS }, is_smoke);
+        race.run(&bmap, if is_smoke { 1 } else { ROUNDS }, is_smoke);
     }
-    memory(&raw, &copy);
-    memory(&packed, &copy);
+    for image in [&raw, &mapped, &packed, &own] {
+        memory(image, &copy);
+    }
     if let Some(device) = device {
         run(Command::new("losetup").args(["-d", &device]));
     }
@@ -143,7 +156,7 @@ fn memory(image: &Path, target: &Path) {
     let peak = said.trim().lines().last().unwrap().parse::<u64>().unwrap() / 1024;
     println!(
         "peak memory for {}: {peak} MiB (goal: at most {MEMORY_GOAL})",
-        image.extension().unwrap().display()
+        image.strip_prefix(target.parent().unwrap()).unwrap().display()
     );
     assert!(peak <= MEMORY_GOAL, "too much memory");
 }

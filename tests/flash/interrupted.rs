@@ -14,8 +14,9 @@ use crate::loops::Loop;
 /// Instants at which a run is ended.
 const INSTANTS: u32 = 8;
 
-#[derive(Debug, PartialEq)]
-enum Left {
+/// What a run that did not end well may leave, and the one that did.
+#[derive(Clone, Debug, PartialEq)]
+pub(super) enum Left {
     Untouched,
     NotBootable,
     Whole,

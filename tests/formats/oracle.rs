@@ -13,6 +13,8 @@ pub(crate) const FSCK_VFAT: Tool = Tool { program: "fsck.vfat", package: "dosfst
 pub(crate) const MTYPE: Tool = Tool { program: "mtype", package: "mtools" };
 pub(crate) const MDIR: Tool = Tool { program: "mdir", package: "mtools" };
 pub(crate) const E2FSCK: Tool = Tool { program: "e2fsck", package: "e2fsprogs" };
+pub(crate) const CMP: Tool = Tool { program: "cmp", package: "diffutils" };
+pub(crate) const QEMU_IMG: Tool = Tool { program: "qemu-img", package: "qemu-utils" };
 pub(crate) const DEBUGFS: Tool = Tool { program: "debugfs", package: "e2fsprogs" };
 
 /// What a tool prints. A tool that fails, or is missing, fails the test.

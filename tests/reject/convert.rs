@@ -57,7 +57,7 @@ fn a_packed_image_that_is_cut_off_or_damaged_is_refused() {
 fn a_format_that_does_not_exist_is_wrong_usage() {
     let expected = "\
 error: invalid value 'zip' for '--to <FORMAT>'
-  [possible values: raw, zst, gz, xz, qcow2, bmap, sha256]
+  [possible values: raw, zst, gz, xz, qcow2, qcow2-zstd, vdi, vhd, vmdk, gce, bmap, os-list, sha256]
 
 For more information, try '--help'.
 ";
@@ -72,19 +72,70 @@ error: `./disk.img` is the image itself
 
 hint: write it elsewhere with `-o`
 ";
-    convert(&machine, &["./disk.img", "--to", "zst", "--to", "raw"], 1, expected);
+    convert(&machine, &["./disk.img", "--to", "zst", "--to", "raw"], 3, expected);
 }
 
 #[test]
-fn a_format_that_is_only_written_is_not_read() {
+fn formats_that_are_not_read_are_told_from_raw_images() {
     let machine = machine();
-    machine.run(&["convert", "disk.img", "--to", "qcow2"]);
-    let expected = "\
-error: `disk.qcow2` is a qcow2 image, which is only written here
+    for (format, name) in [("vdi", "VDI"), ("vmdk", "VMDK")] {
+        machine.run(&["convert", "disk.img", "--to", format]);
+        let expected = "\
+error: `disk.FORMAT` is a NAME image, which is not read here
 
 hint: make it raw with `qemu-img convert -O raw`
 ";
-    convert(&machine, &["disk.qcow2", "--to", "zst"], 1, expected);
+        let expected = expected.replace("FORMAT", format).replace("NAME", name);
+        convert(&machine, &[&format!("disk.{format}"), "--to", "zst"], 1, &expected);
+    }
+}
+
+#[test]
+fn a_qcow2_image_that_is_not_whole_or_needs_what_is_unknown_is_refused() {
+    let machine = machine();
+    let create = |options: &[&str]| {
+        let made = [&["create", "-q", "-f", "qcow2"][..], options, &["x.qcow2", "1M"]].concat();
+        let made = Command::new("qemu-img").args(&made).current_dir(machine.project(".")).output();
+        assert!(made.as_ref().is_ok_and(|made| made.status.success()), "{made:?}");
+    };
+    let refused = |reason: &str| {
+        convert(
+            &machine,
+            &["x.qcow2", "--to", "zst"],
+            1,
+            &format!("error: opening `x.qcow2`\n  because: {reason}\n"),
+        );
+    };
+    create(&["-b", "disk.img", "-F", "raw"]);
+    refused(
+        "it is only what differs from another image\n\nhint: make it whole with `qemu-img convert -O qcow2`",
+    );
+    create(&["--object", "secret,id=key,data=abc", "-o", "encrypt.format=luks,encrypt.key-secret=key"]);
+    refused("it is encrypted\n\nhint: decrypt it with `qemu-img convert -O raw`");
+    let plain = "\n\nhint: make it plain with `qemu-img convert -O qcow2`";
+    create(&["-o", "data_file=x.data"]);
+    refused(&format!("it uses a second file for its data{plain}"));
+    create(&["-o", "extended_l2=on"]);
+    refused(&format!("it uses subclusters{plain}"));
+    create(&[]);
+    let made = fs::read(machine.project("x.qcow2")).unwrap();
+    let change = |at: usize, byte: u8| {
+        let mut changed = made.clone();
+        changed[at] = byte;
+        machine.write("x.qcow2", changed);
+    };
+    change(7, 4);
+    refused("it has version 4 of the format, and only 2 and 3 are known");
+    change(78, 1);
+    refused(&format!("it uses features that are unknown here (0x100){plain}"));
+    change(79, 2);
+    refused("it is marked as damaged\n\nhint: see what `qemu-img check -r all` says of it");
+    change(79, 8);
+    refused(&format!("it uses a compression that is unknown here (0){plain}"));
+    change(23, 40);
+    refused("it is cut off or damaged: its header");
+    change(40, 1);
+    refused("it is cut off or damaged: its L1 table");
 }
 
 #[test]
@@ -122,4 +173,15 @@ error: no space is left for `small/disk.img.zst`
 hint: free some space, or write it elsewhere
 ";
     refuses(&machine, command, 1, expected);
+}
+
+#[test]
+fn an_image_for_no_raspberry_pi_is_nothing_for_its_imager() {
+    let machine = machine();
+    let expected = "\
+error: `disk.img` starts on no Raspberry Pi, so that its Imager has no use for it
+
+hint: leave out `os-list`
+";
+    convert(&machine, &["disk.img", "--to", "xz", "--to", "os-list"], 1, expected);
 }

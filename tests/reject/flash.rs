@@ -88,3 +88,54 @@ hint: `factory devices` lists what can be written
 ";
     refused(&machine, &["disk.img", "/dev/mistyped", "--yes"], expected);
 }
+
+#[test]
+fn an_address_without_a_digest_is_not_flashed() {
+    let machine = Machine::new();
+    machine.write("copy.img", "precious");
+    let expected = "\
+error: nothing tells what `https://host.example/disk.img.zst` should hold
+
+hint: name the digest that goes with it by `--sha256`
+";
+    refused(&machine, &["https://host.example/disk.img.zst", "copy.img", "--yes"], expected);
+}
+
+#[test]
+fn what_is_not_a_digest_is_wrong_usage() {
+    let machine = Machine::new();
+    image(&machine, "disk.img", 4 << 20);
+    let expected = "\
+error: invalid value 'abc' for '--sha256 <HEX>': `abc` is not a sha256; it has 64 hexadecimal digits
+
+For more information, try '--help'.
+";
+    let command = machine.factory(&["flash", "disk.img", "copy.img", "--sha256", "abc"]);
+    refuses(&machine, command, 2, expected);
+}
+
+#[test]
+fn a_digest_or_map_beside_the_image_that_cannot_be_used_is_told_before_anything_is_written() {
+    let machine = Machine::new();
+    image(&machine, "disk.img", 4 << 20);
+    machine.write("copy.img", "precious");
+    machine.write("disk.img.sha256", "milk, bread\n");
+    let expected = "\
+error: flashing `copy.img`
+  because: nothing was written
+  because: `disk.img.sha256` has no sha256 of `disk.img`
+
+hint: remove it, or name the digest by `--sha256`
+";
+    let flash = || machine.factory(&["flash", "disk.img", "copy.img", "--yes"]);
+    refuses(&machine, flash(), 1, expected);
+    std::fs::remove_file(machine.project("disk.img.sha256")).unwrap();
+    machine.write("disk.bmap", "<bmap version=\"1.2\">");
+    let expected = "\
+error: flashing `copy.img`
+  because: nothing was written
+  because: reading `disk.bmap`
+  because: it is a block map of version `1.2`, and only 2.0 is known
+";
+    refuses(&machine, flash(), 1, expected);
+}

@@ -14,6 +14,8 @@ pub struct Request {
     pub path: String,
     /// Where the range that is asked for starts.
     pub range: Option<usize>,
+    /// The version that the range must be of.
+    pub if_range: Option<String>,
     /// How often this path was asked for before.
     pub count: usize,
 }
@@ -76,6 +78,12 @@ impl Answer {
         answer
     }
 
+    /// The same, of this version.
+    pub fn tagged(mut self, tag: &str) -> Self {
+        self.headers.push(format!("ETag: {tag}"));
+        self
+    }
+
     /// The same, with the last `count` bytes slowly one by one.
     pub fn dripping(mut self, count: usize, silence: Duration) -> Self {
         (self.dripping, self.silence) = (count, silence);
@@ -117,7 +125,7 @@ impl Server {
 
     /// What it serves at `path`, to be served with a fault.
     pub fn get(&self, path: &str) -> Vec<u8> {
-        let request = Request { path: path.to_owned(), range: None, count: 0 };
+        let request = Request { path: path.to_owned(), range: None, if_range: None, count: 0 };
         let route = self.routes.lock().unwrap()[path].clone();
         route(&request).body
     }
@@ -137,7 +145,7 @@ impl Server {
         let mut first = String::new();
         reader.read_line(&mut first)?;
         let path = first.split(' ').nth(1).unwrap_or_default().to_owned();
-        let mut range = None;
+        let (mut range, mut if_range) = (None, None);
         loop {
             let mut line = String::new();
             reader.read_line(&mut line)?;
@@ -147,8 +155,11 @@ impl Server {
             if let Some(value) = line.to_ascii_lowercase().strip_prefix("range: bytes=") {
                 range = value.split('-').next().and_then(|start| start.parse().ok());
             }
+            if line.to_ascii_lowercase().starts_with("if-range: ") {
+                if_range = Some(line[10..].trim().to_owned());
+            }
         }
-        let answer = self.answer(path, range);
+        let answer = self.answer(Request { path, range, if_range, count: 0 });
         let mut connection = reader.into_inner();
         write!(connection, "HTTP/1.1 {} Whatever\r\nConnection: close\r\n", answer.status)?;
         for header in &answer.headers {
@@ -164,10 +175,9 @@ impl Server {
         Ok(())
     }
 
-    fn answer(&self, path: String, range: Option<usize>) -> Answer {
+    fn answer(&self, mut request: Request) -> Answer {
         let mut asked = self.asked.lock().unwrap();
-        let count = asked.iter().filter(|request| request.path == path).count();
-        let request = Request { path, range, count };
+        request.count = asked.iter().filter(|other| other.path == request.path).count();
         asked.push(request.clone());
         drop(asked);
         let route = self.routes.lock().unwrap().get(&request.path).cloned();

@@ -5,7 +5,7 @@ use std::io::{self, Read};
 use std::time::{Duration, Instant};
 
 use reqwest::blocking::Response;
-use reqwest::header::{CONTENT_RANGE, ETAG, HeaderValue};
+use reqwest::header::{CONTENT_RANGE, ETAG, HeaderValue, LAST_MODIFIED};
 use reqwest::{StatusCode, Url};
 
 use super::{Client, Expected, Found, HttpError, shown};
@@ -16,7 +16,7 @@ use crate::store::Partial;
 const MAX_UNKNOWN: u64 = 64 << 30;
 
 /// A server that sends less than this per timeout, in bytes, hangs.
-const MIN_PACE: u64 = 1 << 10;
+pub(super) const MIN_PACE: u64 = 1 << 10;
 
 /// One file on its way.
 pub(super) struct Download<'a> {
@@ -115,6 +115,7 @@ impl Download<'_> {
 }
 
 /// An answer whose content is still to come.
+#[derive(Debug)]
 pub(super) struct Transfer {
     pub(super) response: Response,
     pub(super) url: String,
@@ -123,12 +124,25 @@ pub(super) struct Transfer {
 
 impl Transfer {
     /// Where in the file the content starts.
-    fn start(&self) -> Option<u64> {
+    pub(super) fn start(&self) -> Option<u64> {
         if self.response.status() != StatusCode::PARTIAL_CONTENT {
             return Some(0);
         }
         let range = self.response.headers().get(CONTENT_RANGE)?.to_str().ok()?;
         range.strip_prefix("bytes ")?.split('-').next()?.parse().ok()
+    }
+
+    /// Length of the whole file in bytes, if the server tells.
+    pub(super) fn size(&self) -> Option<u64> {
+        if self.response.status() != StatusCode::PARTIAL_CONTENT {
+            return self.response.content_length();
+        }
+        self.response.headers().get(CONTENT_RANGE)?.to_str().ok()?.rsplit_once('/')?.1.parse().ok()
+    }
+
+    /// What tells this version of the file from others (RFC 9110, 13.1.5).
+    pub(super) fn version(&self) -> Option<HeaderValue> {
+        self.strong_tag().or_else(|| self.response.headers().get(LAST_MODIFIED).cloned())
     }
 
     fn strong_tag(&self) -> Option<HeaderValue> {
@@ -147,7 +161,7 @@ impl Transfer {
         let mut pace = (Instant::now(), 0);
         loop {
             interrupt::check()?;
-            let count = self.response.read(&mut buffer).map_err(|error| self.read_error(error, received))?;
+            let count = self.receive(&mut buffer, received)?;
             if count == 0 {
                 return Ok(());
             }
@@ -164,6 +178,11 @@ impl Transfer {
                 pace = (Instant::now(), received);
             }
         }
+    }
+
+    /// What comes next; `received` bytes came before, for errors.
+    pub(super) fn receive(&mut self, buffer: &mut [u8], received: u64) -> Result<usize, HttpError> {
+        self.response.read(buffer).map_err(|error| self.read_error(error, received))
     }
 
     fn read_error(&self, error: io::Error, received: u64) -> HttpError {

@@ -71,6 +71,26 @@ pub enum HttpError {
         /// How much came, in all tries.
         received: u64,
     },
+    /// The rest is not of the file that was begun.
+    #[error(
+        "`{url}` was cut off after {at} bytes, and is another file now\n\nhint: begin again, with its new digest"
+    )]
+    Changed {
+        /// What was fetched.
+        url: String,
+        /// How much came.
+        at: u64,
+    },
+    /// The rest cannot be had alone.
+    #[error(
+        "`{url}` was cut off after {at} bytes, and the server does not send the rest alone\n\nhint: begin again, or download it to a file first"
+    )]
+    NoRanges {
+        /// What was fetched.
+        url: String,
+        /// How much came.
+        at: u64,
+    },
     /// The file has another content than it must have.
     #[error("`{url}` has the sha256 {found} instead of {expected}")]
     Digest {

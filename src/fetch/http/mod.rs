@@ -2,6 +2,7 @@
 
 mod download;
 mod error;
+mod stream;
 
 use std::error::Error as _;
 use std::time::{Duration, Instant};
@@ -17,6 +18,7 @@ use crate::progress;
 use crate::store::Partial;
 use download::{Download, Transfer};
 pub use error::{Found, HttpError};
+pub use stream::Stream;
 
 /// How many redirects are followed.
 const MAX_REDIRECTS: usize = 10;

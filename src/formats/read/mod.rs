@@ -6,6 +6,8 @@
 //! ```
 
 pub mod parts;
+pub mod qcow2;
+pub mod zst;
 
 use std::fs::{File, Metadata};
 use std::io::{self, BufReader, Read, Seek as _, SeekFrom};
@@ -15,14 +17,16 @@ use std::path::{Path, PathBuf};
 use crate::archive::compress::{Packing, Unpacked};
 use crate::files;
 use crate::formats::blocks::BLOCK;
+use crate::formats::qcow2::MAGIC;
 use crate::interrupt::{self, Interrupted};
+use parts::{Holed, Parts};
+use qcow2::{Qcow2, Qcow2Error};
+use zst::Frames;
 
 /// Bytes that are unpacked at once.
 const CHUNK: usize = 1 << 20;
 /// Bytes that are read at once from what is packed.
 const BUFFER: usize = 256 << 10;
-/// The first bytes of a file in QEMU's format.
-const QCOW2: &[u8] = b"QFI\xfb";
 
 /// What an image is packed with.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -52,12 +56,20 @@ pub enum ReadError {
     /// Nothing is in it.
     #[error("`{}` is empty", .0.display())]
     Empty(PathBuf),
-    /// A format that is only written.
+    /// A format that is not read.
     #[error(
-        "`{}` is a qcow2 image, which is only written here\n\nhint: make it raw with `qemu-img convert -O raw`",
-        .0.display()
+        "`{}` is a {format} image, which is not read here\n\nhint: make it raw with `qemu-img convert -O raw`",
+        path.display()
     )]
-    OnlyWritten(PathBuf),
+    Unread {
+        /// The image.
+        path: PathBuf,
+        /// What it is called.
+        format: &'static str,
+    },
+    /// Its bytes do not come in the order of the disk.
+    #[error("`{}` cannot be read from front to back", .0.display())]
+    NoStream(PathBuf),
     /// It is cut off, damaged, or on a bad disk.
     #[error("reading `{}`", path.display())]
     Read {
@@ -65,6 +77,14 @@ pub enum ReadError {
         path: PathBuf,
         /// The decompressor's or the system's reason.
         source: io::Error,
+    },
+    /// It is a qcow2 image that cannot be read.
+    #[error("opening `{}`", path.display())]
+    Qcow2 {
+        /// The image.
+        path: PathBuf,
+        /// What is wrong with it.
+        source: Qcow2Error,
     },
     /// What it holds cannot be put down.
     #[error("unpacking `{}` to a temporary file", path.display())]
@@ -91,11 +111,25 @@ impl Kind {
     /// Tells the kind from the first bytes of a file (6 are enough).
     pub fn detect(head: &[u8]) -> Kind {
         match Packing::detect(head) {
-            _ if head.starts_with(QCOW2) => Kind::Qcow2,
+            _ if head.starts_with(MAGIC) => Kind::Qcow2,
             Packing::Plain => Kind::Raw,
             packing => Kind::Packed(packing),
         }
     }
+}
+
+/// What begins the files of formats that are not the bytes of the disk, and are not read: where, and what.
+const UNREAD: [(&str, usize, &[u8]); 4] = [
+    ("VMDK", 0, b"KDMV"),
+    ("VHDX", 0, b"vhdxfile"),
+    ("dynamic VHD", 0, b"conectix"),
+    ("VDI", 64, &0xbeda_107f_u32.to_le_bytes()),
+];
+
+/// The format of a file that would be taken for a raw image.
+fn unread(head: &[u8]) -> Option<&'static str> {
+    let found = UNREAD.iter().find(|(_, at, magic)| head[*at..].starts_with(magic));
+    found.map(|(format, ..)| *format)
 }
 
 /// Opens the image at `path`, a file or a block device.
@@ -110,12 +144,13 @@ pub fn open(path: &Path) -> Result<Source, ReadError> {
     }
     let mut file = File::open(path).map_err(failed)?;
     let size = file.seek(SeekFrom::End(0)).map_err(failed)?;
-    let mut head = [0; 8];
+    let mut head = [0; 128];
     let count = file.read_at(&mut head, 0).map_err(failed)?;
     file.rewind().map_err(failed)?;
-    match Kind::detect(&head[..count]) {
+    match (Kind::detect(&head[..count]), unread(&head)) {
         _ if size == 0 => Err(ReadError::Empty(path.to_owned())),
-        kind => Ok(Source { path: path.to_owned(), kind, file, size }),
+        (Kind::Raw, Some(format)) => Err(ReadError::Unread { path: path.to_owned(), format }),
+        (kind, _) => Ok(Source { path: path.to_owned(), kind, file, size }),
     }
 }
 
@@ -147,14 +182,38 @@ impl Source {
         &self.file
     }
 
+    /// The image as one that can be read in any order, `None` when it only unpacks from front to back.
+    ///
+    /// # Errors
+    /// When what tells its parts apart cannot be read.
+    pub fn parts(&self) -> Result<Option<Box<dyn Parts>>, ReadError> {
+        let failed = |source| ReadError::Read { path: self.path.clone(), source };
+        let file = || self.file.try_clone().map_err(failed);
+        match self.kind {
+            Kind::Raw => Ok(Some(Box::new(Holed::new(file()?, self.size).map_err(failed)?))),
+            Kind::Packed(Packing::Zstd) => match Frames::open(file()?, self.size).map_err(failed)? {
+                Some(frames) if frames.blocks().size == 0 => Err(ReadError::Empty(self.path.clone())),
+                frames => Ok(frames.map(|frames| Box::new(frames) as Box<dyn Parts>)),
+            },
+            Kind::Qcow2 => {
+                let refused = |source| ReadError::Qcow2 { path: self.path.clone(), source };
+                match Qcow2::open(file()?, self.size).map_err(refused)? {
+                    image if image.blocks().size == 0 => Err(ReadError::Empty(self.path.clone())),
+                    image => Ok(Some(Box::new(image))),
+                }
+            }
+            Kind::Packed(_) => Ok(None),
+        }
+    }
+
     /// The bytes of the disk, in order, without an end at the end of one compressed member. `progress`
     /// is told how many packed bytes were read, [`Self::size`] in all.
     ///
     /// # Errors
-    /// When it is of a kind that is only written, or its first bytes cannot be read.
+    /// When it is of a kind that [`Self::parts`] reads only, or its first bytes cannot be read.
     pub fn reader<'a>(&self, progress: impl Fn(u64) + Send + 'a) -> Result<impl Read + 'a, ReadError> {
         if self.kind == Kind::Qcow2 {
-            return Err(ReadError::OnlyWritten(self.path.clone()));
+            return Err(ReadError::NoStream(self.path.clone()));
         }
         let failed = |source| ReadError::Read { path: self.path.clone(), source };
         let file = self.file.try_clone().map_err(failed)?;

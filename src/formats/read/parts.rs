@@ -22,6 +22,17 @@ pub trait Parts: Send + Sync {
     /// # Errors
     /// When the image cannot be read, is cut off, or damaged there.
     fn read_at(&self, at: u64, buffer: &mut [u8]) -> io::Result<()>;
+
+    /// Where that ends which is unpacked together with the byte at `at`, so that it is best read by one
+    /// reader, one part after the other; `at` itself when every byte can be had alone.
+    fn together(&self, at: u64) -> u64 {
+        at
+    }
+
+    /// The file that has the bytes of the disk in their places, if that is what it is.
+    fn file(&self) -> Option<&File> {
+        None
+    }
 }
 
 /// A file with holes.
@@ -49,5 +60,9 @@ impl Parts for Holed {
 
     fn read_at(&self, at: u64, buffer: &mut [u8]) -> io::Result<()> {
         self.file.read_exact_at(buffer, at)
+    }
+
+    fn file(&self) -> Option<&File> {
+        Some(&self.file)
     }
 }

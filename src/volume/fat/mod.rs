@@ -12,6 +12,7 @@
 //! ```
 
 pub mod add;
+mod areas;
 mod geometry;
 mod nodes;
 mod reader;
@@ -22,8 +23,9 @@ use std::io;
 use super::Region;
 use super::{Files, Kind, Volume};
 
+pub use areas::{Areas, BOOT_FIELDS, BOOT_FIELDS_32};
 pub use geometry::{Geometry, Info};
-pub use nodes::Node;
+pub use nodes::{Node, Stamps};
 pub use reader::FatReader;
 
 use table::Table;
@@ -99,6 +101,8 @@ struct Entry {
     is_dir: bool,
     cluster: u32,
     size: u32,
+    attributes: u8,
+    stamps: Stamps,
 }
 
 fn u16_at(bytes: &[u8], at: usize) -> u32 {
@@ -261,12 +265,17 @@ impl Fat {
 
     /// The label in the root directory, else the one in the boot sector.
     fn label(&self) -> Option<String> {
-        let root = self.root_bytes().unwrap_or_default();
-        let in_root = live(&root).find(|entry| entry[11] & 0x18 == 0x08 && entry[11] != 0x0f);
         let at = if self.bits == Bits::ThirtyTwo { 71 } else { 43 };
-        let label = in_root.map_or(&self.boot[at..at + 11], |entry| &entry[..11]);
-        let label = String::from_utf8_lossy(label).trim_end().to_owned();
+        let in_boot = || String::from_utf8_lossy(&self.boot[at..at + 11]).trim_end().to_owned();
+        let label = self.root_label().unwrap_or_else(in_boot);
         (!label.is_empty() && label != "NO NAME").then_some(label)
+    }
+
+    /// The label in the root directory.
+    pub fn root_label(&self) -> Option<String> {
+        let root = self.root_bytes().unwrap_or_default();
+        let label = live(&root).find(|entry| entry[11] & 0x18 == 0x08 && entry[11] != 0x0f);
+        label.map(|entry| String::from_utf8_lossy(&entry[..11]).trim_end().to_owned())
     }
 
     /// The serial number as `blkid` shows it.
@@ -302,6 +311,8 @@ fn entries(directory: &[u8], bits: Bits) -> Vec<Entry> {
             is_dir: attributes & 0x10 != 0,
             cluster: high << 16 | u16_at(entry, 26),
             size: u32_at(entry, 28),
+            attributes,
+            stamps: Stamps::decode(entry),
         });
     }
     found
