@@ -18,11 +18,11 @@ use super::head;
 use super::target::Target;
 use super::write::Written;
 use crate::digest::Sha256;
+use crate::formats;
 use crate::image::layout::Role;
 use crate::seed::{DIRECTORY, Seed};
 use crate::track;
 use crate::units::MIB;
-use crate::volume::Disk;
 use crate::volume::fat::add::{AddError, Patch, ReadAt, add};
 
 /// Why a seed does not go onto an image.
@@ -65,19 +65,16 @@ impl Sowing {
         Ok(Sowing { start, size, files: seed.files() })
     }
 
-    /// Tries it on an image that lies there as it is. One that is packed is not looked into: what is wrong
-    /// with it turns out when it is there.
+    /// Tries it on an image that can be read in any order. What is wrong with one that comes in a row turns
+    /// out when it is there.
     ///
     /// # Errors
     /// When the partition does not take the seed.
-    pub fn rehearse(&self, image: &Path, head: &[u8]) -> Result<(), SowError> {
-        let Ok(disk) = Disk::open(image) else { return Ok(()) };
-        let is_plain = disk.region().read(0, head.len() as u64).is_ok_and(|bytes| bytes == head);
-        if !is_plain {
-            return Ok(());
-        }
-        let partition = disk.region().part(self.start, self.size);
-        self.patches(&|at, buffer| partition.read_exact(at, buffer)).map(|_| ()).map_err(SowError::Add)
+    pub fn rehearse(&self, image: &Path) -> Result<(), SowError> {
+        let parts = formats::read::open(image).and_then(|source| source.parts());
+        let Ok(Some(parts)) = parts else { return Ok(()) };
+        let read = |at: u64, buffer: &mut [u8]| parts.read_at(self.start.saturating_add(at), buffer);
+        self.patches(&read).map(|_| ()).map_err(SowError::Add)
     }
 
     /// Names of the files, with their directory.
