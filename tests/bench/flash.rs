@@ -65,7 +65,7 @@ fn main() {
         race.run(&bmap, if is_smoke { 1 } else { ROUNDS }, is_smoke);
     }
     for image in [&raw, &mapped, &packed, &own] {
-        memory(image, &copy);
+        memory(image, &copy, is_smoke);
     }
     if let Some(device) = device {
         run(Command::new("losetup").args(["-d", &device]));
