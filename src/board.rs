@@ -32,6 +32,8 @@ pub struct Board {
     pub eeprom: String,
     /// What its device trees are compatible with first.
     pub compatible: String,
+    /// What Raspberry Pi Imager calls boards of its kind; `None` where it is not to be offered.
+    pub imager: Option<String>,
     /// Whether it is only there to be emulated.
     #[serde(default)]
     pub emulated: bool,

@@ -3,7 +3,7 @@
 use std::ffi::OsString;
 use std::fs::File;
 use std::io::{self, Read as _, Seek as _, Write as _};
-use std::os::unix::fs::OpenOptionsExt as _;
+use std::os::unix::fs::{MetadataExt as _, OpenOptionsExt as _};
 use std::path::Path;
 
 use rustix::fs::SeekFrom as Hole;
@@ -23,6 +23,12 @@ pub fn replace(path: &Path, content: &[u8]) -> io::Result<()> {
     file.write_all(content)?;
     file.persist(path)?;
     Ok(())
+}
+
+/// Whether both paths lead to one file that is there.
+pub fn are_same(one: &Path, other: &Path) -> bool {
+    let identity = |path: &Path| std::fs::metadata(path).map(|about| (about.dev(), about.ino()));
+    matches!((identity(one), identity(other)), (Ok(one), Ok(other)) if one == other)
 }
 
 /// A hidden temporary file in the directory of `path`, whose name it can take when it is whole.
@@ -75,6 +81,14 @@ pub fn next_data(file: &File, at: u64) -> io::Result<Option<u64>> {
     }
 }
 
+/// The first byte from `at` on that is in a hole; the end of the file is one.
+///
+/// # Errors
+/// When the file cannot tell, or ends before `at`.
+pub fn next_hole(file: &File, at: u64) -> io::Result<u64> {
+    Ok(rustix::fs::seek(file, Hole::Hole(at))?)
+}
+
 /// What is not a hole in the first `size` bytes of a file, as starts and ends.
 pub fn data(file: &File, size: u64) -> impl Iterator<Item = io::Result<(u64, u64)>> {
     let mut at = 0;
@@ -84,7 +98,7 @@ pub fn data(file: &File, size: u64) -> impl Iterator<Item = io::Result<(u64, u64
         }
         let next = || -> io::Result<Option<(u64, u64)>> {
             let Some(start) = next_data(file, at)?.filter(|start| *start < size) else { return Ok(None) };
-            Ok(Some((start, rustix::fs::seek(file, Hole::Hole(start))?.min(size))))
+            Ok(Some((start, next_hole(file, start)?.min(size))))
         };
         let range = next();
         // Nothing follows an error.

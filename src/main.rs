@@ -9,6 +9,6 @@ fn main() -> ExitCode {
     let cli = Cli::parse();
     match cmd::run(&cli) {
         Ok(code) => code,
-        Err(error) => cmd::report(&error),
+        Err(error) => cmd::report(&cli, &error),
     }
 }

@@ -63,8 +63,14 @@ pub const QEMU_AARCH64: Tool = Tool { program: "qemu-system-aarch64", package: "
 pub const SETPRIV: Tool = Tool { program: "setpriv", package: "util-linux" };
 /// Writer of squashfs, for projects that ask for it.
 pub const MKSQUASHFS: Tool = Tool { program: "mksquashfs", package: "squashfs-tools" };
+/// Reader of squashfs.
+pub const UNSQUASHFS: Tool = Tool { program: "unsquashfs", package: "squashfs-tools" };
 /// Runs a program as the root of a user namespace of its own.
 pub const UNSHARE: Tool = Tool { program: "unshare", package: "util-linux" };
+/// Runs a program on some of the processors.
+pub const TASKSET: Tool = Tool { program: "taskset", package: "util-linux" };
+/// Runs a program after it has set what programs inherit.
+pub const SH: Tool = Tool { program: "sh", package: "dash" };
 /// Tells how APT of this machine is configured.
 pub const APT_CONFIG: Tool = Tool { program: "apt-config", package: "apt" };
 /// Runs the Makefiles of kernels.

@@ -26,9 +26,9 @@ const LAYERS: &[&[&str]] = &[
         "volume",
     ],
     &["source", "firmware", "lock", "store", "substrate", "oot", "kbuild", "ksource"],
-    &["config", "plan", "track"],
-    &["configure", "fetch", "kernel", "disk", "manifest", "emulate", "flash", "inspect", "check"],
-    &["addons", "ingredients"],
+    &["config", "plan", "seed", "track"],
+    &["configure", "fetch", "kernel", "disk", "manifest", "emulate", "flash", "inspect", "check", "diff"],
+    &["addons", "ingredients", "repro"],
     &["cli", "cmd"],
 ];
 

@@ -2,5 +2,6 @@
 
 pub mod ar;
 pub mod compress;
+pub mod cpio;
 pub mod deb;
 pub mod tar;

@@ -1,31 +1,13 @@
 //! Initramfs: archives of the kernel's own format, packed, and what is in them.
-//!
-//! ```text
-//!   packed: | entry: header (110 bytes of hexadecimal text), name, content | ... | TRAILER!!! |
-//! ```
-//! Several archives may follow each other, with zeros in between (Linux,
-//! `Documentation/driver-api/early-userspace/buffer-format.rst`).
 
 use std::collections::BTreeSet;
-use std::io::{self, BufRead, BufReader, ErrorKind, Read};
-
-use cpio::newc;
+use std::io::{BufReader, Read};
 
 use super::scene::{Partition, Scene};
 use super::systems::Part;
 use super::{Finding, Rule, Scope, Severity, kernel};
-use crate::archive::compress::{Limited, Packing, Unpacked};
-use crate::files::fill;
+use crate::archive::cpio::{self, newc};
 
-/// Most bytes that an initramfs may unpack to.
-const LARGEST: u64 = 1 << 30;
-/// Most archives in one file.
-const MOST_ARCHIVES: usize = 16;
-/// Longest name: the kernel's limit of a path (`PATH_MAX`).
-const LONGEST_NAME: usize = 4096;
-/// Bytes of the header, and where it says how long the name is.
-const HEADER: usize = 110;
-const NAME_LENGTH: std::ops::Range<usize> = 94..102;
 /// What the kernel starts.
 const INIT: &str = "init";
 const MODULES: &str = "lib/modules/";
@@ -109,67 +91,17 @@ pub(super) struct Archive {
 /// Reads an initramfs to its end.
 pub(super) fn probe(packed: impl Read) -> Archive {
     let mut archive = Archive::default();
-    let read = walk(&mut BufReader::with_capacity(256 << 10, packed), &mut archive);
+    let read = cpio::read(&mut BufReader::with_capacity(256 << 10, packed), |entry, _| {
+        archive.note(entry);
+        Ok(())
+    });
     archive.damage = read.err().map(|error| error.to_string());
     archive
 }
 
-/// Reads all archives as the kernel does: each packed by itself, and whole.
-fn walk(packed: &mut impl BufRead, archive: &mut Archive) -> io::Result<()> {
-    for count in 0..MOST_ARCHIVES {
-        if !skip_zeros(packed)? {
-            return if count == 0 { Err(wrong("it is empty")) } else { Ok(()) };
-        }
-        if Packing::detect(packed.fill_buf()?) == Packing::Plain {
-            while entry(packed, archive)? {}
-            continue;
-        }
-        let unpacked = Limited::new(Unpacked::first(packed.by_ref())?, LARGEST);
-        let mut unpacked = BufReader::with_capacity(64 << 10, unpacked);
-        while skip_zeros(&mut unpacked)? {
-            while entry(&mut unpacked, archive)? {}
-        }
-    }
-    Err(wrong("it has more archives than anybody makes"))
-}
-
-/// Passes over the zeros that pad an archive. False at the end.
-fn skip_zeros(reader: &mut impl BufRead) -> io::Result<bool> {
-    loop {
-        let bytes = reader.fill_buf()?;
-        if bytes.is_empty() {
-            return Ok(false);
-        }
-        let zeros = bytes.iter().take_while(|byte| **byte == 0).count();
-        let is_over = zeros < bytes.len();
-        reader.consume(zeros);
-        if is_over {
-            return Ok(true);
-        }
-    }
-}
-
-/// Notes one entry. False when it was the last of its archive.
-fn entry(reader: &mut impl BufRead, archive: &mut Archive) -> io::Result<bool> {
-    let mut header = [0; HEADER];
-    if fill(reader, &mut header)? < HEADER {
-        return Err(wrong("it ends without a trailer"));
-    }
-    let length = std::str::from_utf8(&header[NAME_LENGTH]).ok();
-    let length = length.and_then(|text| usize::from_str_radix(text, 16).ok());
-    if length.is_none_or(|length| length > LONGEST_NAME) {
-        return Err(wrong("it has an entry that makes no sense"));
-    }
-    let entry = newc::Reader::new((&header[..]).chain(reader.by_ref())).map_err(as_damage)?;
-    let is_last = entry.entry().is_trailer();
-    archive.note(entry.entry());
-    // Nothing needs to follow the trailer, not even its padding.
-    if is_last { Ok(false) } else { entry.finish().map_err(as_damage).map(|_| true) }
-}
-
 impl Archive {
     fn note(&mut self, entry: &newc::Entry) {
-        let name = entry.name().trim_start_matches("./").trim_start_matches('/');
+        let name = cpio::name(entry);
         if name == INIT {
             self.init = Some(entry.mode());
         }
@@ -189,17 +121,6 @@ impl Archive {
 
 const fn is_program(mode: u32) -> bool {
     mode & TYPE == REGULAR && mode & EXECUTE != 0
-}
-
-fn wrong(what: &str) -> io::Error {
-    io::Error::new(ErrorKind::InvalidData, what)
-}
-
-/// An archive that ends within an entry says no more than that.
-fn as_damage(error: io::Error) -> io::Error {
-    let is_plain_end = error.kind() == ErrorKind::UnexpectedEof
-        && error.get_ref().is_none_or(|inner| inner.to_string().starts_with("failed"));
-    if is_plain_end { wrong("it ends within an entry") } else { error }
 }
 
 /// All initramfs that could be read.

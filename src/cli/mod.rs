@@ -1,11 +1,13 @@
 //! The command line, as a table of what can be said.
 
+mod compare;
 mod media;
 
 use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand};
 
+pub use compare::{Diff, Repro};
 use media::formats;
 pub use media::{Convert, Devices, Flash};
 
@@ -46,6 +48,10 @@ pub enum Command {
     Inspect(Inspect),
     /// Check whether an image or a device will boot, by a table of known ways to brick one.
     Check(Check),
+    /// Tell what differs between two images, down to the file.
+    Diff(Diff),
+    /// Build the image twice, under other conditions, and tell what differs.
+    Repro(Repro),
     /// Run an image in QEMU; its writes are thrown away afterwards.
     Boot(Boot),
     /// List devices that an image can be written to, and what is on them.
@@ -58,6 +64,27 @@ pub enum Command {
         /// The shell.
         shell: clap_complete::Shell,
     },
+}
+
+impl Command {
+    /// Whether its answer is to be JSON.
+    pub fn wants_json(&self) -> bool {
+        match self {
+            Command::Init(_) | Command::Completions { .. } => false,
+            Command::Plan(arguments) => arguments.json,
+            Command::Fetch(arguments) => arguments.json,
+            Command::Image(arguments) => arguments.json,
+            Command::Convert(arguments) => arguments.json,
+            Command::Kernel(arguments) => arguments.json,
+            Command::Inspect(arguments) => arguments.json,
+            Command::Check(arguments) => arguments.json,
+            Command::Diff(arguments) => arguments.json,
+            Command::Repro(arguments) => arguments.json,
+            Command::Boot(arguments) => arguments.json,
+            Command::Devices(arguments) => arguments.json,
+            Command::Flash(arguments) => arguments.json,
+        }
+    }
 }
 
 /// Where the project is, and which track of it is meant.
@@ -138,6 +165,9 @@ pub struct Image {
     /// is not kept [default: raw].
     #[arg(long = "format", value_name = "FORMAT", value_parser = formats())]
     pub formats: Vec<String>,
+    /// Address that the files will lie under, for `os-list`.
+    #[arg(long, value_name = "URL", requires = "formats")]
+    pub url_base: Option<String>,
     /// Print the manifest as JSON.
     #[arg(long)]
     pub json: bool,
@@ -220,6 +250,9 @@ pub struct Compile {
 pub struct Inspect {
     /// The image or the device.
     pub image: PathBuf,
+    /// Write a page with pictures for a browser, instead of text.
+    #[arg(long, value_name = "FILE")]
+    pub html: Option<PathBuf>,
     /// Print everything as JSON.
     #[arg(long)]
     pub json: bool,

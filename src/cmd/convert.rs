@@ -14,7 +14,8 @@ pub(super) fn run(arguments: &cli::Convert) -> anyhow::Result<ExitCode> {
         _ => arguments.image.clone(),
     };
     formats::probe(&source, &image, &formats)?;
-    let made = formats::convert(&source, &image, &formats, super::bar)?.keep()?;
+    let made =
+        formats::convert(&source, &image, &formats, arguments.url_base.as_deref(), super::bar)?.keep()?;
     if arguments.json {
         super::print_json(&made)?;
     }

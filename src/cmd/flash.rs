@@ -9,16 +9,21 @@ use anyhow::Context as _;
 use crate::flash::devices::Machine;
 use crate::flash::find::FindError;
 use crate::flash::rules::Refusal;
-use crate::flash::source::{self, Wanted};
-use crate::flash::{self, Failed, FlashError, Report, Stage, State, contents, find, render};
+use crate::flash::source::{self, Source, Wanted};
+use crate::flash::{
+    self, Failed, FlashError, Report, SowError, Sowing, Stage, State, contents, find, render,
+};
+use crate::seed::{self, Seed, SeedError};
 use crate::units::Bytes;
 use crate::{cli, progress};
 
 pub(super) fn run(arguments: &cli::Flash) -> anyhow::Result<ExitCode> {
     let (image, path) = (&arguments.image, &arguments.device);
+    let seed = seed::read(&arguments.seed())?;
     let device = find::device(&Machine::default(), path, arguments.fixed_disk.as_deref())?;
     let wanted = Wanted { image, sha256: arguments.sha256, bmap: arguments.bmap.as_deref() };
     let mut source = source::open(&wanted).map_err(|error| untouched(error, path))?;
+    let seed = seed.map(|seed| sowing(&seed, &source, image)).transpose()?;
     if path.exists() {
         find::fits(path, &find::open(path)?, &source, image)?;
         let loss = render::loss(path, device.as_ref(), contents::read(path).as_ref());
@@ -27,9 +32,10 @@ pub(super) fn run(arguments: &cli::Flash) -> anyhow::Result<ExitCode> {
     let target = find::open(path)?;
     find::fits(path, &target, &source, image)?;
     let bars = Bars::default();
-    let report = flash::flash(&target, &mut source.picture, source.head, &|stage, step, total| {
-        bars.step(stage, step, total)
-    });
+    let report =
+        flash::flash(&target, &mut source.picture, source.head, seed.as_ref(), &|stage, step, total| {
+            bars.step(stage, step, total)
+        });
     bars.clear();
     let report = report.with_context(|| flashing(path))?;
     if arguments.json {
@@ -58,7 +64,19 @@ pub(super) fn is_refusal(error: &anyhow::Error) -> bool {
     let found = matches!(error.downcast_ref(), Some(FindError::Refused(_)));
     let refused =
         |failed: &Failed| failed.state == State::Untouched && matches!(failed.error, FlashError::Refused(_));
-    found || error.is::<Refusal>() || error.downcast_ref().is_some_and(refused)
+    let seed = matches!(error.downcast_ref(), Some(error) if !matches!(error, SeedError::Read { .. }));
+    found
+        || seed
+        || error.is::<Refusal>()
+        || error.is::<SowError>()
+        || error.downcast_ref().is_some_and(refused)
+}
+
+/// Finds the place of a seed, and looks whether there is room, as far as the image can be looked into.
+fn sowing(seed: &Seed, source: &Source, image: &Path) -> Result<Sowing, SowError> {
+    let sowing = Sowing::plan(&source.name, source.head.bytes(), seed)?;
+    sowing.rehearse(image, source.head.bytes())?;
+    Ok(sowing)
 }
 
 /// Asks, unless that was answered beforehand.
@@ -82,7 +100,9 @@ fn summary(report: &Report) -> String {
         kept => format!(", {} were there already", Bytes(kept)),
     };
     let holes = if report.holes_are_zeros { "" } else { "; the inside of long holes is as it was" };
-    format!("{} written{kept}, {} read back and right{holes}", Bytes(report.written), Bytes(report.verified))
+    let seed = if report.seeded.is_empty() { "" } else { "; the seed is on its first partition" };
+    let (written, verified) = (Bytes(report.written), Bytes(report.verified));
+    format!("{written} written{kept}, {verified} read back and right{holes}{seed}")
 }
 
 /// A bar for each stage, from its first step on.

@@ -17,7 +17,7 @@ pub(super) fn run(arguments: &cli::Image) -> anyhow::Result<ExitCode> {
     let plan = plan::load(&(&arguments.project).into())?;
     let output = arguments.output.clone().unwrap_or_else(|| plan.default_output());
     image::write::probe(&output)?;
-    let wanted = Wanted::new(&arguments.formats)?;
+    let wanted = Wanted::new(arguments)?;
     wanted.probe(&output)?;
     let (store, mut parts, pins) = super::obtain(&plan, &arguments.sources, false)?;
     let notes = kernel::build::add(&plan, &store, &mut parts, &Workshop::from_environment()?)?;
@@ -46,15 +46,18 @@ pub(super) fn run(arguments: &cli::Image) -> anyhow::Result<ExitCode> {
 }
 
 /// What the image is to be written as.
-struct Wanted {
+struct Wanted<'a> {
     raw: bool,
     others: Vec<&'static Format>,
+    url_base: Option<&'a str>,
 }
 
-impl Wanted {
-    fn new(names: &[String]) -> Result<Self, FormatError> {
+impl<'a> Wanted<'a> {
+    fn new(arguments: &'a cli::Image) -> Result<Self, FormatError> {
+        let names = &arguments.formats;
         let (raw, others): (Vec<_>, _) = formats::find_all(names)?.into_iter().partition(|f| f.name == "raw");
-        Ok(Wanted { raw: names.is_empty() || !raw.is_empty(), others })
+        let url_base = arguments.url_base.as_deref();
+        Ok(Wanted { raw: names.is_empty() || !raw.is_empty(), others, url_base })
     }
 
     fn probe(&self, image: &Path) -> Result<(), FormatError> {
@@ -69,7 +72,8 @@ impl Wanted {
     fn keep(&self, draft: Draft, image: &Path) -> anyhow::Result<(Written, Vec<Made>)> {
         let source = read::open(draft.path())?;
         let raw = Raw::of(image, source.file().try_clone()?, source.size())?;
-        let job = Job { raw: &raw, image, formats: &self.others, keeps_raw: self.raw };
+        let Wanted { url_base, .. } = *self;
+        let job = Job { raw: &raw, image, formats: &self.others, keeps_raw: self.raw, url_base };
         let drafts = formats::write(&job, super::bar)?;
         let written = if self.raw { draft.keep()? } else { draft.discard() };
         Ok((written, drafts.keep()?))

@@ -89,18 +89,15 @@ fn workshop(compile: &cli::Compile) -> anyhow::Result<Workshop> {
 /// Tells what came of the configuration. What was not granted would only be noticed on the device, so
 /// nothing is written then.
 fn configured(answer: &Answer, arguments: &cli::Kernel) -> anyhow::Result<ExitCode> {
+    if let Some(output) = arguments.output.as_ref().filter(|_| answer.is_whole()) {
+        files::replace(output, answer.configured.text.as_bytes())
+            .with_context(|| format!("writing `{}`", output.display()))?;
+    }
     if arguments.json {
         super::print_json(&Report { answer, built: None, notes: &[] })?;
     }
     progress::line(&answer.to_string());
-    if !answer.is_whole() {
-        return Ok(ExitCode::FAILURE);
-    }
-    if let Some(output) = &arguments.output {
-        files::replace(output, answer.configured.text.as_bytes())
-            .with_context(|| format!("writing `{}`", output.display()))?;
-    }
-    Ok(ExitCode::SUCCESS)
+    Ok(if answer.is_whole() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }
 
 /// Copies what was built into a directory.

@@ -4,7 +4,9 @@ mod boot;
 mod check;
 mod convert;
 mod devices;
+mod diff;
 mod explain;
+mod failure;
 mod fetch;
 mod flash;
 mod image;
@@ -12,6 +14,7 @@ mod init;
 mod inspect;
 mod kernel;
 mod plan;
+mod repro;
 
 use std::io::{IsTerminal as _, Write as _};
 use std::process::ExitCode;
@@ -28,6 +31,7 @@ use crate::lock::{Lock, Pins};
 use crate::plan::{self as planning, Plan};
 use crate::progress;
 use crate::store::Store;
+use failure::Failure;
 
 /// Exit code of a run that would have been dangerous.
 const REFUSED: u8 = 3;
@@ -54,6 +58,8 @@ pub fn run(cli: &Cli) -> anyhow::Result<ExitCode> {
         Command::Kernel(arguments) => kernel::run(arguments),
         Command::Inspect(arguments) => inspect::run(arguments),
         Command::Check(arguments) => check::run(arguments),
+        Command::Diff(arguments) => diff::run(arguments),
+        Command::Repro(arguments) => repro::run(arguments),
         Command::Boot(arguments) => boot::run(arguments),
         Command::Devices(arguments) => devices::run(arguments),
         Command::Flash(arguments) => flash::run(arguments),
@@ -61,41 +67,27 @@ pub fn run(cli: &Cli) -> anyhow::Result<ExitCode> {
     }
 }
 
-/// Prints an error, and says with which code to exit.
-pub fn report(error: &anyhow::Error) -> ExitCode {
+/// Prints an error, as JSON too where that was asked for, and says with which code to exit.
+pub fn report(cli: &Cli, error: &anyhow::Error) -> ExitCode {
     // Whatever the error is called by now: the run ended because the user wanted it to.
-    if interrupt::check().is_err() {
+    let is_interrupted = interrupt::check().is_err();
+    let failure = if is_interrupted { Failure::interrupted } else { Failure::of }(&cli.command, error);
+    if cli.command.wants_json() {
+        // Whoever does not take it sees the exit code.
+        let _ = print_json(&failure);
+    }
+    if is_interrupted {
         let failed = error.downcast_ref::<flashing::Failed>();
         let left = failed.map_or("nothing half-written is left", |failed| failed.state.text());
         progress::line(&format!("interrupted; {left}"));
         return ExitCode::from(INTERRUPTED);
     }
-    progress::line(&describe(error));
-    if flash::is_refusal(error) || convert::is_refusal(error) {
-        ExitCode::from(REFUSED)
-    } else {
-        ExitCode::FAILURE
+    progress::line(&failure.text());
+    match cli.command {
+        _ if flash::is_refusal(error) || convert::is_refusal(error) => ExitCode::from(REFUSED),
+        Command::Diff(_) | Command::Repro(_) => ExitCode::from(diff::TROUBLE),
+        _ => ExitCode::FAILURE,
     }
-}
-
-/// `error: ` and the causes, one a line; a hint stays at the very end.
-fn describe(error: &anyhow::Error) -> String {
-    let mut lines = String::new();
-    let mut hints = String::new();
-    let mut last = String::new();
-    for cause in error.chain() {
-        let text = cause.to_string();
-        let (message, hint) = text.split_once("\n\n").unwrap_or((&text, ""));
-        if message != last {
-            let lead = if lines.is_empty() { "error: " } else { "\n  because: " };
-            lines.extend([lead, message]);
-            message.clone_into(&mut last);
-        }
-        if !hint.is_empty() {
-            hints.extend(["\n\n", hint]);
-        }
-    }
-    lines + &hints
 }
 
 impl From<&cli::Project> for planning::Request {
@@ -163,18 +155,6 @@ fn completions(shell: clap_complete::Shell) -> anyhow::Result<ExitCode> {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn an_error_lists_its_causes_and_ends_with_the_hint() {
-        #[derive(Debug, thiserror::Error)]
-        #[error("`esp` is too small\n\nhint: make it larger")]
-        struct Inner;
-        let error = anyhow::Error::new(Inner).context("laying out the disk");
-        assert_eq!(
-            describe(&error),
-            "error: laying out the disk\n  because: `esp` is too small\n\nhint: make it larger"
-        );
-    }
 
     #[test]
     fn the_command_line_is_consistent() {

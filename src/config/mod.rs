@@ -295,7 +295,7 @@ fn place(text: &str, file: &str, span: Option<Range<usize>>) -> String {
 }
 
 /// Brings the parser's message into the form of ours, and offers the nearest known name.
-fn explain(message: &str) -> (String, String) {
+pub(crate) fn explain(message: &str) -> (String, String) {
     let message = message.trim();
     let Some((what, expected)) = message.split_once(", expected ") else {
         return (message.to_owned(), String::new());

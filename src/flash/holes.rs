@@ -4,14 +4,12 @@
 //! written that keep old data from being taken for new: short holes, both ends of long ones, since tables of file
 //! systems border on what is not zero, and both ends of partitions, where older file systems would be found.
 
-use std::io::Cursor;
-
 use super::FlashError;
 use super::buffer::Buffer;
+use super::head;
 use super::target::Target;
-use crate::image::{gpt, mbr};
 use crate::interrupt;
-use crate::units::{Bytes, MIB};
+use crate::units::MIB;
 
 /// As much of both ends of a long hole is written.
 const EDGE: u64 = 16 * MIB;
@@ -91,14 +89,7 @@ fn write(target: &impl Target, start: u64, end: u64) -> Result<(), FlashError> {
 
 /// The first and the last MiB of every partition behind the head.
 fn borders(head: &[u8]) -> Vec<(u64, u64)> {
-    let first = head.get(..512).unwrap_or_default();
-    let table = match mbr::decode(first, Bytes(u64::MAX)) {
-        Ok(table) => table,
-        Err(_) => match gpt::decode(&mut Cursor::new(head)) {
-            Ok(decoded) => decoded.table,
-            Err(_) => return Vec::new(),
-        },
-    };
+    let Some(table) = head::table(head) else { return Vec::new() };
     let ends = table.entries.iter().flat_map(|entry| {
         let (start, end) = (entry.offset().0, entry.offset().0.saturating_add(entry.size().0));
         let start = start.max(head.len() as u64);

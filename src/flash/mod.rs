@@ -6,6 +6,7 @@
 //!   probe     blocks at powers of two: does the medium have the room it claims
 //!   write     all pieces but the first and the last; holes are forgotten; at the image's end: is it the promised one
 //!   verify    every piece is read back from the medium
+//!   seed      what one device gets besides the image: written, and read back
 //!   finish    last piece, first piece without its first 4 KiB, its first 4 KiB; each flushed, then verified
 //! ```
 //! The mark stands in the second sector, where a GPT would have its header, and names the image. A later run that
@@ -15,6 +16,7 @@ mod buffer;
 pub mod contents;
 pub mod devices;
 pub mod find;
+mod head;
 mod holes;
 mod lanes;
 mod mounts;
@@ -23,6 +25,7 @@ mod probe;
 pub mod proof;
 pub mod render;
 pub mod rules;
+mod seed;
 pub mod source;
 pub mod target;
 mod verify;
@@ -37,6 +40,7 @@ use crate::units::Bytes;
 
 pub use buffer::Buffer;
 pub use picture::Picture;
+pub use seed::{SowError, Sowing};
 pub use target::Target;
 
 use write::Session;
@@ -122,6 +126,9 @@ pub enum FlashError {
         /// Offset in bytes of the piece.
         at: u64,
     },
+    /// The seed does not go onto what was written.
+    #[error(transparent)]
+    Seed(#[from] SowError),
     /// The user asked to stop.
     #[error(transparent)]
     Interrupted(#[from] Interrupted),
@@ -152,6 +159,9 @@ pub struct Report {
     pub verified: u64,
     /// Whether all holes of the image are zeros now. On a device that cannot forget, only the edges of long ones are.
     pub holes_are_zeros: bool,
+    /// Files of the seed that were put onto the first partition, by their names.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub seeded: Vec<String>,
 }
 
 impl State {
@@ -165,7 +175,7 @@ impl State {
     }
 }
 
-/// Writes an image whose head was read already, and proves it.
+/// Writes an image whose head was read already, with a seed if there is one, and proves it.
 ///
 /// # Errors
 /// Whatever went wrong, and in which state the target is.
@@ -173,6 +183,7 @@ pub fn flash(
     target: &impl Target,
     picture: &mut Picture,
     head: Buffer,
+    seed: Option<&Sowing>,
     progress: Progress<'_>,
 ) -> Result<Report, Failed> {
     let untouched = |error| Failed { state: State::Untouched, error };
@@ -184,6 +195,7 @@ pub fn flash(
         _ => broken(error),
     })?;
     session.fill(picture).map_err(broken)?;
+    seed.map_or(Ok(()), |seed| session.sow(seed)).map_err(broken)?;
     session.finish().map_err(|error| Failed { state: session.state(), error })?;
     Ok(session.report())
 }

@@ -138,7 +138,7 @@ fn run(card: &Card, image: &[u8]) -> Result<Report, Failed> {
     let mut picture = Picture::stream(io::Cursor::new(image.to_vec()), None, proof::Proofs::default());
     let mut head = Buffer::default();
     picture.next(&mut head).unwrap();
-    flash(card, &mut picture, head, &|_, _, _| ())
+    flash(card, &mut picture, head, None, &|_, _, _| ())
 }
 
 fn is_bootable(card: &Card) -> bool {
@@ -230,4 +230,104 @@ fn streams_that_end_early_or_late_never_boot() {
     let failed = run(&card, &longer).unwrap_err();
     assert!(matches!(failed.error, FlashError::TooLong { .. }), "{failed:?}");
     assert!(!is_bootable(&card));
+}
+
+/// An image of a Raspberry Pi, in what seeds and flashes look at: a FAT in the first partition, and data behind.
+fn bootable() -> Vec<u8> {
+    use crate::image::{extents::Extents, fat};
+    let mut tree = crate::tree::FileTree::new();
+    tree.file("config.txt", 0o644, Extents::bytes(vec![b'#'; 5000]));
+    let options = fat::Options {
+        size: Bytes::mib(4),
+        serial: 1,
+        label: String::new(),
+        epoch: 0,
+        hidden_sectors: crate::units::Sectors(2048),
+        kind: fat::Kind::Auto,
+    };
+    let mut image = image();
+    image[MIB as usize..].fill(0);
+    image[446 + 4] = 0x0c;
+    image[446 + 8..446 + 12].copy_from_slice(&2048_u32.to_le_bytes());
+    let fat = fat::format(&tree, &options).unwrap().extents;
+    fat.read_at(0, &mut image[MIB as usize..5 * MIB as usize]).unwrap();
+    image[SIZE as usize - 5000..].fill(7);
+    image
+}
+
+fn seed() -> crate::seed::Seed {
+    let name = crate::config::Name("kiosk".to_owned());
+    let request = crate::seed::Request { hostname: Some(&name), ..Default::default() };
+    crate::seed::read(&request).unwrap().unwrap()
+}
+
+/// Flashes with a seed.
+fn sow(card: &Card, image: &[u8]) -> Result<Report, Failed> {
+    let mut picture = Picture::stream(io::Cursor::new(image.to_vec()), None, proof::Proofs::default());
+    let mut head = Buffer::default();
+    picture.next(&mut head).unwrap();
+    let sowing = Sowing::plan("image", head.bytes(), &seed()).unwrap();
+    flash(card, &mut picture, head, Some(&sowing), &|_, _, _| ())
+}
+
+#[test]
+fn a_seeded_flash_that_was_cut_off_at_any_write_does_not_boot_and_ends_the_same_later() {
+    let image = bootable();
+    let sound = Card::new(Fault::None);
+    let report = sow(&sound, &image).unwrap();
+    assert_eq!(report.seeded, ["seed/hostname", "seed/user-data", "seed/meta-data"]);
+    assert_eq!(report.written, report.verified);
+    let whole = sound.bytes(SIZE);
+    let (first, last) = (MIB as usize, 5 * MIB as usize);
+    assert!(whole[..first] == image[..first] && whole[last..] == image[last..]);
+    assert!(whole[first..last] != image[first..last]);
+    let writes = sound.writes.load(Ordering::SeqCst);
+    for after in 0..writes {
+        let mut card = Card::new(Fault::Vanishes(after));
+        assert!(sow(&card, &image).is_err() && !is_bootable(&card), "after {after} writes");
+        card.fault = Fault::None;
+        sow(&card, &image).unwrap();
+        assert!(card.bytes(SIZE) == whole, "after {after} writes");
+        // One that changes their mind gets what the image has.
+        run(&card, &image).unwrap();
+        assert!(card.bytes(SIZE) == image, "after {after} writes");
+    }
+}
+
+#[test]
+fn a_bit_of_a_seed_that_flips_is_found() {
+    let image = bootable();
+    let sound = Card::new(Fault::None);
+    sow(&sound, &image).unwrap();
+    let now = sound.bytes(SIZE);
+    let places: Vec<u64> = (0..SIZE / BLOCK).map(|block| block * BLOCK).collect();
+    let differs =
+        |at: &&u64| now[**at as usize..][..BLOCK as usize] != image[**at as usize..][..BLOCK as usize];
+    let changed: Vec<&u64> = places.iter().filter(differs).collect();
+    assert!(changed.len() >= 4, "{changed:?}");
+    for at in changed {
+        let card = Card::new(Fault::Flips(*at));
+        assert!(matches!(sow(&card, &image).unwrap_err().error, FlashError::Differs { .. }), "at {at}");
+        assert!(!is_bootable(&card));
+    }
+}
+
+#[test]
+fn a_damaged_or_foreign_partition_takes_no_seed_and_does_not_boot() {
+    let mut damaged = bootable();
+    damaged[MIB as usize + 14] ^= 0xff;
+    let card = Card::new(Fault::None);
+    let failed = sow(&card, &damaged).unwrap_err();
+    assert!(matches!(failed.error, FlashError::Seed(SowError::Add(_))), "{failed:?}");
+    assert!(failed.state == State::NotBootable && !is_bootable(&card));
+    let refused = |image: &[u8]| Sowing::plan("image", image, &seed()).err().unwrap().to_string();
+    let expected = "`image` has no partition that a seed could go on";
+    assert!(refused(&image()).starts_with(expected));
+    let mut early = bootable();
+    early[446 + 8..446 + 12].copy_from_slice(&63_u32.to_le_bytes());
+    assert!(refused(&early).starts_with(expected));
+    // Nothing behind it: it would be cut off by the last piece.
+    let mut alone = bootable();
+    alone[5 * MIB as usize..].fill(0);
+    assert!(matches!(sow(&card, &alone).unwrap_err().error, FlashError::Seed(SowError::NoPartition(_))));
 }

@@ -16,7 +16,7 @@ use super::buffer::{ALIGN, Buffer};
 use super::holes::Holes;
 use super::picture::{PIECE, Picture};
 use super::target::Target;
-use super::{FlashError, Progress, Report, Stage, State, probe, rules, verify};
+use super::{FlashError, Progress, Report, SowError, Sowing, Stage, State, probe, rules, verify};
 use crate::digest::Sha256;
 use crate::interrupt;
 use crate::units::{Bytes, MIB};
@@ -152,6 +152,22 @@ impl<'a, T: Target> Session<'a, T> {
         self.count(fed.size, &done);
         let mut written: Vec<Written> = done.into_iter().flat_map(|done| done.written).collect();
         written.sort_by_key(|written| written.at);
+        verify::all(self.target, &written, self.progress)
+    }
+
+    /// Puts a seed onto its partition, and reads it back.
+    pub(super) fn sow(&mut self, seed: &Sowing) -> Result<(), FlashError> {
+        interrupt::check()?;
+        // The last piece is not there yet. On an image, that is of the partition for data, or a table.
+        if self.tail.as_ref().is_none_or(|(at, _)| *at < seed.end()) {
+            return Err(SowError::NoPartition("the image".to_owned()).into());
+        }
+        let written = seed.sow(self.target)?;
+        self.flush()?;
+        let count: u64 = written.iter().map(|written| written.len as u64).sum();
+        self.report.written += count;
+        self.report.verified += count;
+        self.report.seeded = seed.names();
         verify::all(self.target, &written, self.progress)
     }
 

@@ -17,6 +17,7 @@ pub mod read;
 
 mod gce;
 mod gz;
+mod os_list;
 mod out;
 mod pieces;
 mod qcow2;
@@ -34,6 +35,7 @@ use std::path::{Path, PathBuf};
 use crate::image::write::WriteError;
 use crate::interrupt::Interrupted;
 
+use os_list::About;
 use out::Out;
 pub use raw::Raw;
 use read::{ReadError, Source};
@@ -64,12 +66,18 @@ enum Suffix {
 /// The suffix of images that are not packed. They may have another.
 const IMG: &str = ".img";
 
+/// The largest disk that is written, in bytes: no file of ext4 is larger. Tables in memory follow from it, and
+/// images from outside may say that they are of any size.
+const LARGEST: u64 = 16 << 40;
+
 type WriteFn = fn(&Raw, &mut Out, &dyn Fn(u64)) -> Result<(), FormatError>;
 
 #[derive(Debug)]
 enum Writer {
     /// Writes the image, and tells of its [`Raw::mapped`] bytes as they are done.
     Image(WriteFn),
+    /// Writes what Raspberry Pi Imager wants to know.
+    Entry,
     /// Writes the digests of the other files, or of the image when it is alone.
     Digests,
 }
@@ -97,6 +105,12 @@ pub const FORMATS: &[Format] = &[
         gce::write,
     ),
     image("bmap", "a block map for `bmaptool copy`", Suffix::Added(".bmap"), bmap::write),
+    Format {
+        name: "os-list",
+        title: "an entry for Raspberry Pi Imager, of the packed file made at once, or of the image",
+        suffix: Suffix::Instead(".os_list.json"),
+        write: Writer::Entry,
+    },
     Format {
         name: "sha256",
         title: "digests for `sha256sum -c`, of all files made at once, or of the image",
@@ -126,9 +140,15 @@ pub enum FormatError {
     /// Something that is not a file stands there, or no file can be made.
     #[error(transparent)]
     Target(#[from] WriteError),
-    /// The format cannot hold that much.
-    #[error("`{}` would become larger than its format can be\n\nhint: take another format", .0.display())]
+    /// The disk is too large, or the format cannot hold that much.
+    #[error("`{}` would become larger than it can be", .0.display())]
     TooLarge(PathBuf),
+    /// Raspberry Pi Imager has no use for it.
+    #[error(
+        "`{}` starts on no Raspberry Pi, so that its Imager has no use for it\n\nhint: leave out `os-list`",
+        .0.display()
+    )]
+    NoRaspberryPi(PathBuf),
     /// The file system is full.
     #[error("no space is left for `{}`\n\nhint: free some space, or write it elsewhere", .0.display())]
     Full(PathBuf),
@@ -215,6 +235,8 @@ pub struct Job<'a> {
     pub formats: &'a [&'static Format],
     /// The caller gives the image its name, so that it needs no copy but a digest.
     pub keeps_raw: bool,
+    /// Address that the files will lie under, for who downloads them.
+    pub url_base: Option<&'a str>,
 }
 
 /// Files that are whole but have temporary names still. Dropped, they are gone.
@@ -239,10 +261,20 @@ pub struct Made {
 /// When one cannot be written, the image cannot be read, or the user asked to stop.
 pub fn write<P: Fn(u64)>(job: &Job<'_>, begin: impl Fn(&str, u64) -> P) -> Result<Drafts, FormatError> {
     let mut drafts = Drafts::default();
+    let is_entry = |format: &&Format| matches!(format.write, Writer::Entry);
+    let about = job.formats.iter().any(is_entry).then(|| About::read(job.raw)).transpose()?;
     for format in job.formats.iter().filter(|format| !(job.keeps_raw && is_raw(format))) {
         let mut out = Out::create(&format.path(job.image))?;
+        if job.raw.size() > LARGEST {
+            return Err(out.too_large());
+        }
         match format.write {
             Writer::Image(write) => write(job.raw, &mut out, &begin(format.name, job.raw.mapped()))?,
+            Writer::Entry => {
+                if let Some(about) = &about {
+                    os_list::write(job, about, &drafts.0, &mut out, &begin)?;
+                }
+            }
             Writer::Digests => {
                 let image = job.keeps_raw || drafts.0.is_empty();
                 let image = image.then(|| Ok((FORMATS[0].path(job.image), job.raw.clone())));
@@ -269,9 +301,17 @@ pub fn convert<P: Fn(u64) + Send>(
     source: &Source,
     image: &Path,
     formats: &[&'static Format],
+    url_base: Option<&str>,
     begin: impl Fn(&str, u64) -> P,
 ) -> Result<Drafts, FormatError> {
+    let looks_inside = formats.iter().any(|format| matches!(format.write, Writer::Entry));
     let (raw, unpacked) = match source.parts()? {
+        Some(parts) if looks_inside && parts.file().is_none() => {
+            let mut out = Out::create(&FORMATS[0].path(image))?;
+            let raw = Raw::new(source.path(), parts);
+            raw::write(&raw, &mut out, &begin("unpacking", raw.mapped()))?;
+            (out.raw()?, Some(out))
+        }
         Some(parts) => (Raw::new(source.path(), parts), None),
         None => {
             let mut out = Out::create(&FORMATS[0].path(image))?;
@@ -281,7 +321,7 @@ pub fn convert<P: Fn(u64) + Send>(
         }
     };
     let keeps_raw = unpacked.is_some() && formats.iter().any(|format| is_raw(format));
-    let mut drafts = write(&Job { raw: &raw, image, formats, keeps_raw }, begin)?;
+    let mut drafts = write(&Job { raw: &raw, image, formats, keeps_raw, url_base }, begin)?;
     drafts.0.extend(unpacked.filter(|_| keeps_raw).map(|out| (&FORMATS[0], out)));
     Ok(drafts)
 }
@@ -336,6 +376,7 @@ mod tests {
         assert_eq!(name("raw", "disk.wic"), "disk.wic");
         assert_eq!(name("qcow2", "disk.img.zst"), "disk.qcow2");
         assert_eq!(name("xz", "disk"), "disk.xz");
+        assert_eq!(name("os-list", "disk.img.xz"), "disk.os_list.json");
     }
 
     #[test]

@@ -117,7 +117,7 @@ impl Out {
         FormatError::TooLarge(self.path.clone())
     }
 
-    fn error(&self, source: io::Error) -> FormatError {
+    pub(super) fn error(&self, source: io::Error) -> FormatError {
         let path = self.path.clone();
         match source.kind() {
             io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => FormatError::Full(path),

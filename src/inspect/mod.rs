@@ -7,14 +7,16 @@
 //! Whatever cannot be read is told where it belongs, and the rest is read nevertheless.
 
 mod biggest;
+pub mod html;
 mod model;
 mod render;
 mod slots;
 mod state;
+mod usage;
 
 use std::path::Path;
 
-pub use model::{BigFile, BootState, Filesystem, Inspection, Partition, Slot, Table};
+pub use model::{BigFile, BootState, Filesystem, Inspection, Partition, Slot, Table, Usage};
 pub use render::render;
 
 use crate::image::gpt::Copies;
@@ -24,6 +26,8 @@ use crate::units::{Bytes, SECTOR};
 use crate::volume::{self, Disk, Kind, OpenError, Opened, Volume};
 use biggest::Biggest;
 use bootenv::bootsector::HIDDEN;
+use slots::Sums;
+use usage::Tree;
 
 /// Inspects the image or device at `path`, which is only read.
 ///
@@ -31,20 +35,26 @@ use bootenv::bootsector::HIDDEN;
 /// When it cannot be opened. Whatever is wrong inside is part of the [`Inspection`].
 pub fn inspect(path: &Path) -> Result<Inspection, OpenError> {
     let disk = Disk::open(path)?;
+    let data = disk.data();
     let mut found = Inspection {
         path: path.display().to_string(),
         size: Bytes(disk.size()),
-        mapped: disk.mapped().map(Bytes),
+        mapped: data.as_ref().map(|data| mapped(data, 0, disk.size())),
         ..Inspection::default()
     };
     match disk.table() {
-        Ok(found_table) => read_partitions(&disk, &found_table, &mut found),
+        Ok(found_table) => read_partitions(&disk, &found_table, data.as_deref(), &mut found),
         Err(error) => found.problems.push(error.to_string()),
     }
     Ok(found)
 }
 
-fn read_partitions(disk: &Disk, found_table: &volume::Table, found: &mut Inspection) {
+fn read_partitions(
+    disk: &Disk,
+    found_table: &volume::Table,
+    data: Option<&[(u64, u64)]>,
+    found: &mut Inspection,
+) {
     let table = &found_table.table;
     found.table = Some(Table {
         scheme: table.scheme.to_string(),
@@ -60,14 +70,18 @@ fn read_partitions(disk: &Disk, found_table: &volume::Table, found: &mut Inspect
         let (mut partition, volume) = read_partition(table, entry, role, &region);
         if let Some((volume, opened)) = &volume {
             biggest.add(&partition.label(), "", &volume.files);
+            let mut tree = Tree::of(&volume.files);
             match role {
                 Some(Role::Selector) => found.boot = state::read(table.scheme, opened),
                 Some(Role::System(slot) | Role::Boot(slot)) => {
-                    found.slots.push(slots::read(slot, &partition, opened, &volume.files, &mut biggest));
+                    let sums = Sums { biggest: &mut biggest, tree: &mut tree };
+                    found.slots.push(slots::read(slot, &partition, opened, &volume.files, sums));
                 }
                 _ => {}
             }
+            partition.usage = tree.told();
         }
+        partition.mapped = data.map(|data| mapped(data, partition.start.0, partition.size.0));
         if region.size() < partition.size.0 {
             partition.problem = Some("the image ends before it does".to_owned());
         }
@@ -75,6 +89,12 @@ fn read_partitions(disk: &Disk, found_table: &volume::Table, found: &mut Inspect
     }
     found.slots.sort_by(|one, other| one.slot.cmp(&other.slot));
     found.biggest = biggest.into_files();
+}
+
+/// Bytes of a range that are not holes.
+fn mapped(data: &[(u64, u64)], start: u64, size: u64) -> Bytes {
+    let end = start.saturating_add(size);
+    data.iter().map(|(from, to)| Bytes((*to).min(end).saturating_sub((*from).max(start)))).sum()
 }
 
 fn copies_problem(copies: Copies) -> Option<String> {
@@ -107,6 +127,8 @@ fn read_partition(
         start: entry.start.bytes(),
         size: entry.length.bytes(),
         filesystem: None,
+        mapped: None,
+        usage: None,
         hidden: false,
         problem: None,
     };

@@ -58,10 +58,28 @@ pub struct Partition {
     pub size: Bytes,
     /// What it is formatted with.
     pub filesystem: Option<Filesystem>,
+    /// Bytes of it that are not holes of the file; `None` where the file system cannot tell.
+    pub mapped: Option<Bytes>,
+    /// What takes the space, by the lengths of its files; `None` when it has none, or was not looked into.
+    pub usage: Option<Usage>,
     /// Whether it is a slot that starts with zeroes, so that the boot ROM does not find it.
     pub hidden: bool,
     /// Why its file system could not be read.
     pub problem: Option<String>,
+}
+
+/// A directory or a file, and what it takes. A file that is a file system has what that holds below it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Usage {
+    /// Its name, empty for the root directory; `None` stands for all that are too small to be told.
+    pub name: Option<String>,
+    /// Lengths of all its files.
+    pub bytes: Bytes,
+    /// Regular files, by name.
+    pub files: u64,
+    /// What is in it, largest first, and the small ones last.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub children: Vec<Usage>,
 }
 
 /// A file system.
@@ -107,10 +125,14 @@ pub struct Slot {
 }
 
 /// What the loader will read.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
 pub struct BootState {
     /// The slot of the next start, if its state is sound.
     pub next: Option<String>,
+    /// The slot that was committed.
+    pub committed: Option<String>,
+    /// Starts that are left for the other slot, which is under trial when there are some.
+    pub tries: u8,
     /// The file that was read.
     pub file: String,
     /// Names and values, in their order.

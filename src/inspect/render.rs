@@ -128,7 +128,8 @@ fn boot_rows(boot: &BootState) -> Vec<Vec<String>> {
     std::iter::once(vec![format!("{next}, by {}", boot.file)]).chain(variables).collect()
 }
 
-fn problems(found: &Inspection) -> Vec<Vec<String>> {
+/// Where something is wrong, and what.
+pub(super) fn problems(found: &Inspection) -> Vec<Vec<String>> {
     let mut rows: Vec<Vec<String>> = Vec::new();
     let mut add = |place: &str, problem: &str| rows.push(vec![place.to_owned(), problem.to_owned()]);
     found.problems.iter().for_each(|problem| add("image", problem));
@@ -200,6 +201,8 @@ mod tests {
             start: Bytes::mib(start),
             size: Bytes::mib(size),
             filesystem,
+            mapped: None,
+            usage: None,
             hidden: false,
             problem: None,
         }

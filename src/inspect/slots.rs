@@ -1,11 +1,14 @@
 //! A slot: what its list of files says, and what is there.
 
+use std::error::Error;
+
 use super::biggest::Biggest;
 use super::model::{Filesystem, Partition, Slot};
+use super::usage::Tree;
 use crate::slot::{SLOT_FILE, SlotJson};
 use crate::units::Bytes;
 use crate::volume::ext4::{self, Nested};
-use crate::volume::{Files, Opened};
+use crate::volume::{Files, Opened, Volume};
 use bootenv::Slot as Letter;
 
 /// Largest list that is read, in bytes.
@@ -14,13 +17,19 @@ const LARGEST_LIST: u32 = 16 << 20;
 /// Ending of the file in a slot that is a root file system.
 const ROOTFS: &str = ".ext4";
 
+/// Where the files of a partition are added up.
+pub(super) struct Sums<'a> {
+    pub(super) biggest: &'a mut Biggest,
+    pub(super) tree: &'a mut Tree,
+}
+
 /// Reads the slot in a file system, and the root file system in it.
 pub(super) fn read(
     letter: Letter,
     partition: &Partition,
     opened: &Opened,
     files: &Files,
-    biggest: &mut Biggest,
+    sums: Sums<'_>,
 ) -> Slot {
     let mut problems = Vec::new();
     let list = match list(opened) {
@@ -39,7 +48,7 @@ pub(super) fn read(
         build: list.map(|list| list.build),
         bytes: Bytes(files.sizes.iter().map(|(_, size)| size).sum()),
         files: files.sizes.len() as u64,
-        rootfs: rootfs(opened, files, &partition.label(), biggest, &mut problems),
+        rootfs: rootfs(opened, files, &partition.label(), sums, &mut problems),
         problems,
     }
 }
@@ -64,22 +73,21 @@ fn differences(list: &SlotJson, files: &Files) -> Vec<String> {
     wrong.chain(unlisted).collect()
 }
 
-/// The first file of the slot's root directory that is a root file system. It is looked into where
-/// the slot is ext4.
+/// The first file of the slot's root directory that is a root file system.
 fn rootfs(
     opened: &Opened,
     files: &Files,
     partition: &str,
-    biggest: &mut Biggest,
+    sums: Sums<'_>,
     problems: &mut Vec<String>,
 ) -> Option<Filesystem> {
-    let Opened::Ext4(ext4) = opened else { return None };
     let is_rootfs = |path: &&str| path.ends_with(ROOTFS) && path.rfind('/') == Some(0);
     let path = files.sizes.iter().map(|(path, _)| path.as_str()).find(is_rootfs)?;
-    let opened = ext4.open(path).map_err(Into::into).and_then(|file| ext4::open(Nested(file)));
-    match opened {
-        Ok((volume, _)) => {
-            biggest.add(partition, path, &volume.files);
+    match inside(opened, path) {
+        Ok(volume) => {
+            let volume = volume?;
+            sums.biggest.add(partition, path, &volume.files);
+            sums.tree.open(path, Tree::of(&volume.files));
             Some((&volume).into())
         }
         Err(error) => {
@@ -87,4 +95,14 @@ fn rootfs(
             None
         }
     }
+}
+
+/// What an ext4 file system in a file holds; `None` where the file cannot be read at random.
+fn inside(opened: &Opened, path: &str) -> Result<Option<Volume>, Box<dyn Error + Send + Sync>> {
+    let volume = match opened {
+        Opened::Ext4(outer) => Some(ext4::open(Nested(outer.open(path)?))?),
+        Opened::Fat(outer) => outer.region(path.trim_start_matches('/'))?.map(ext4::open).transpose()?,
+        Opened::Closed => None,
+    };
+    Ok(volume.map(|(volume, _)| volume))
 }

@@ -23,11 +23,13 @@ pub(super) fn read(scheme: Scheme, selector: &Opened) -> Option<BootState> {
 /// The state in `autoboot.txt`. What can be read of it, the boot ROM takes; without it, it starts
 /// from the partition it is on.
 fn autoboot(control: &Opened) -> BootState {
-    let mut found =
-        BootState { next: None, file: rpi::AUTOBOOT.to_owned(), variables: Vec::new(), problems: Vec::new() };
+    let mut found = BootState { file: rpi::AUTOBOOT.to_owned(), ..BootState::default() };
     match block(control, rpi::AUTOBOOT).and_then(|block| Autoboot::decode(&block).map_err(|e| e.to_string()))
     {
-        Ok(state) => found.next = Some(state.default.to_string()),
+        Ok(state) => {
+            found.next = Some(state.default.to_string());
+            found.committed.clone_from(&found.next);
+        }
         Err(problem) => found.problems.push(format!("`{}`: {problem}", rpi::AUTOBOOT)),
     }
     found
@@ -35,13 +37,14 @@ fn autoboot(control: &Opened) -> BootState {
 
 /// Reads the state from the ESP: from the first copy, or from the spare where that is bad.
 fn grub(esp: &Opened) -> BootState {
-    let mut found =
-        BootState { next: None, file: GRUBENV.to_owned(), variables: Vec::new(), problems: Vec::new() };
+    let mut found = BootState { file: GRUBENV.to_owned(), ..BootState::default() };
     for file in [GRUBENV, GRUBENV_SPARE] {
         let read = block(esp, file);
         let state = read.as_ref().ok().and_then(|block| GrubState::as_grub_reads(block));
         if let (Ok(block), Some(state), None) = (&read, state, &found.next) {
             found.next = Some(state.next().to_string());
+            found.committed = Some(state.default.to_string());
+            found.tries = state.tries;
             file.clone_into(&mut found.file);
             found.variables = GrubEnv::decode(block).map_or(Vec::new(), |env| variables(&env));
         }

@@ -6,7 +6,7 @@
 //!   /bin/bootenv              the boot state: which slot was started, and what is started next
 //!   /dev/{console,null}       for the time before /dev is mounted
 //!   /etc/factory/config       what the stages are told
-//!   /lib/factory/             scripts that are called later: health, shutdown, udhcpc
+//!   /lib/factory/             scripts that are called later: health, seed, shutdown, udhcpc
 //!   /lib/modules/<release>/   modules, not packed, and the lists for modprobe
 //!   /usr/src/<name>/          source of a module that is not the kernel's own
 //!   /payload/                 the project's own files; /payload/run is started
@@ -30,9 +30,10 @@ macro_rules! script {
 }
 
 /// The programs of the init stages: where they lie, and their text.
-pub const SCRIPTS: [(&str, &str); 16] = [
+pub const SCRIPTS: [(&str, &str); 19] = [
     script!("init", "init"),
     script!("lib/factory/health", "health"),
+    script!("lib/factory/seed", "seed"),
     script!("lib/factory/shutdown", "shutdown"),
     script!("lib/factory/udhcpc", "udhcpc"),
     script!("lib/factory/stages/00-words", "stages/00-words"),
@@ -43,7 +44,9 @@ pub const SCRIPTS: [(&str, &str); 16] = [
     script!("lib/factory/stages/45-trial", "stages/45-trial"),
     script!("lib/factory/stages/50-data", "stages/50-data"),
     script!("lib/factory/stages/55-state", "stages/55-state"),
+    script!("lib/factory/stages/58-seed", "stages/58-seed"),
     script!("lib/factory/stages/60-rootfs", "stages/60-rootfs"),
+    script!("lib/factory/stages/65-identity", "stages/65-identity"),
     script!("lib/factory/stages/70-network", "stages/70-network"),
     script!("lib/factory/stages/80-services", "stages/80-services"),
     script!("lib/factory/stages/90-up", "stages/90-up"),

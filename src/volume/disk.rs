@@ -70,7 +70,12 @@ impl Disk {
         }
         let mut file = File::open(path).map_err(failed)?;
         let size = file.seek(SeekFrom::End(0)).map_err(failed)?;
-        Ok(Disk { region: Region::new(Arc::new(file), size) })
+        Ok(Disk::new(file, size))
+    }
+
+    /// A disk that is the first `size` bytes of an open file.
+    pub fn new(file: File, size: u64) -> Self {
+        Disk { region: Region::new(Arc::new(file), size) }
     }
 
     /// All bytes of it.
@@ -83,10 +88,9 @@ impl Disk {
         self.region.size()
     }
 
-    /// Bytes that are not holes. Block devices and some file systems cannot tell.
-    pub fn mapped(&self) -> Option<u64> {
-        let data = files::data(self.region.file(), self.region.size());
-        data.map(|range| range.ok().map(|(start, end)| end - start)).sum()
+    /// What is not a hole, as starts and ends. Some file systems cannot tell.
+    pub fn data(&self) -> Option<Vec<(u64, u64)>> {
+        files::data(self.region.file(), self.region.size()).collect::<Result<_, _>>().ok()
     }
 
     /// Reads the partition table: an MBR where that names partitions, else a GPT.

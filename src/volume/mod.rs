@@ -8,7 +8,9 @@
 mod disk;
 pub mod ext4;
 pub mod fat;
+mod field;
 mod region;
+pub mod time;
 
 use std::error::Error;
 use std::io::{self, Read};
@@ -16,7 +18,8 @@ use std::io::{self, Read};
 use serde::Serialize;
 
 pub use disk::{Disk, OpenError, Table, TableError};
-pub use region::Region;
+pub use field::{Field, Show};
+pub use region::{Region, Run};
 
 use fat::Fat;
 
@@ -94,6 +97,38 @@ impl Files {
     /// The size of the file at `path`.
     pub fn size(&self, path: &str) -> Option<u64> {
         self.sizes.iter().find(|(at, _)| at == path).map(|(_, size)| *size)
+    }
+}
+
+/// What a byte of a file system belongs to.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Spot {
+    /// The structure, in words.
+    pub structure: String,
+    /// The first byte that belongs to something else.
+    pub end: u64,
+}
+
+impl Spot {
+    /// A structure up to `end`.
+    pub fn new(structure: impl Into<String>, end: u64) -> Self {
+        Spot { structure: structure.into(), end }
+    }
+
+    /// The field at `within` of a structure of `size` bytes, which ends where the field does, counted
+    /// from the start of the structure.
+    pub fn in_fields(of: &str, fields: &[Field], within: u64, size: u64) -> Self {
+        let next = fields.partition_point(|field| field.at as u64 <= within);
+        let before = next.checked_sub(1).map(|at| &fields[at]);
+        match before.filter(|field| within < (field.at + field.len) as u64) {
+            Some(field) => Spot::new(format!("{of}, {}", field.name), (field.at + field.len) as u64),
+            None => Spot::new(of, fields.get(next).map_or(size, |field| field.at as u64)),
+        }
+    }
+
+    /// The same, when the structure begins at `start`.
+    pub fn from(self, start: u64) -> Self {
+        Spot { end: self.end.saturating_add(start), ..self }
     }
 }
 

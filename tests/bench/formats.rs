@@ -6,7 +6,8 @@ use std::os::unix::fs::FileExt as _;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use super::{Contestant, peak_memory_of, race, report, run as run_program};
+use super::material::Material;
+use super::{Contestant, factory, genimage, peak_memory_of, race, report, run as run_program};
 
 /// Length of the image, and what of it is not a hole.
 const SIZE: u64 = 6 << 30;
@@ -18,6 +19,30 @@ const MEMORY_GOAL: u64 = 96;
 
 /// A format, where it is written, and the same of another maker; the goal, and how that one is called.
 type Row<'a> = (&'static str, PathBuf, &'static str, &'a Path, f64, &'a dyn Fn() -> Command);
+
+/// `factory image` that packs what it makes, against genimage and then zstd.
+pub(super) fn together(work: &Path, material: &Material, project: &Path, rounds: usize, is_smoke: bool) {
+    let image = work.join("together.img");
+    let unpacked = genimage::contestant(work, material);
+    let disk = genimage::output(work);
+    let packed = disk.with_extension("img.zst");
+    let contestants = [
+        Contestant {
+            name: "together",
+            clear: vec![image.clone(), image.with_extension("img.zst")],
+            run: Box::new(|| run_program(factory(project, &image).args(["--format", "zst"]))),
+        },
+        Contestant {
+            name: "genimage, zstd -T0",
+            clear: unpacked.clear,
+            run: Box::new(|| {
+                (unpacked.run)();
+                run_program(Command::new("zstd").args(["-q", "-T0"]).arg(&disk).arg("-o").arg(&packed));
+            }),
+        },
+    ];
+    report(&race(&contestants, rounds), "together", &[("genimage, zstd -T0", 0.6)], is_smoke);
+}
 
 /// `tar` is what the image is filled with.
 pub(super) fn run(work: &Path, tar: &Path, rounds: usize, is_smoke: bool) {
@@ -56,7 +81,7 @@ pub(super) fn run(work: &Path, tar: &Path, rounds: usize, is_smoke: bool) {
     }
     let size = |path: &Path| path.metadata().unwrap().len() / 1_000_000;
     println!("zst: {} MB, and {} MB by zstd", size(&ours("img.zst")), size(&packed));
-    for format in ["zst", "gz", "qcow2", "bmap"] {
+    for format in ["zst", "gz", "qcow2", "qcow2-zstd", "vdi", "vmdk", "gce", "bmap"] {
         let peak = peak_memory_of(&convert(&image, format));
         println!("peak memory of {format}: {peak} MiB (goal: at most {MEMORY_GOAL})");
         assert!(peak <= MEMORY_GOAL, "too much memory");

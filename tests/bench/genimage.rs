@@ -1,7 +1,7 @@
 //! genimage, doing the same work.
 
 use std::fs;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use super::Contestant;
@@ -20,9 +20,17 @@ image system.ext4 { ext4 { use-mke2fs = true label = "system" } size = SYSTEM mo
 image data.ext4 { ext4 { use-mke2fs = true label = "data" } size = 4G empty = true }
 "#;
 
+/// The directory that genimage works in, below that of the benchmark.
+const DIR: &str = "genimage";
+
+/// The image that it makes.
+pub(super) fn output(work: &Path) -> PathBuf {
+    work.join(DIR).join("output/disk.img")
+}
+
 /// genimage on the material, in a directory of its own.
 pub(super) fn contestant<'a>(work: &Path, material: &'a Material) -> Contestant<'a> {
-    let dir = work.join("genimage");
+    let dir = work.join(DIR);
     fs::create_dir_all(&dir).unwrap();
     let config = dir.join("genimage.cfg");
     fs::write(&config, CONFIG.replace("SYSTEM", &material.system_size(1).replace(" MiB", "M"))).unwrap();

@@ -4,7 +4,7 @@
 //! for the ESP, and an empty 4 GiB data partition. genimage needs the tar unpacked, so its time
 //! includes that. `cp` copies the finished image. Then the default image for the Raspberry Pi against
 //! `cp`, and `factory check` of it against `sha256sum` of the bytes that are not holes; and `factory convert`
-//! against `zstd -T0` and `qemu-img convert`. Ratios are what counts: seconds depend on the
+//! against `zstd -T0` and `qemu-img convert`, and an image made and packed at once. Ratios are what counts: seconds depend on the
 //! machine and on what else it does. With `--smoke`, one small round: does the benchmark still run?
 
 #![allow(clippy::unwrap_used, clippy::print_stdout, reason = "a test fails where it stands")]
@@ -52,6 +52,7 @@ fn main() {
     let rounds = if is_smoke { 1 } else { ROUNDS };
     let medians = race(&contestants, rounds);
     report(&medians, "factory", &GOALS, is_smoke);
+    formats::together(work.path(), &material, &project, rounds, is_smoke);
     memory(work.path(), &material, is_smoke);
     pi::run(work.path(), rounds, is_smoke);
     config::run(work.path(), rounds, is_smoke);

@@ -7,11 +7,12 @@ use super::{Image, Project, factory, marker};
 /// Longer than any image here, as devices are.
 const DEVICE: u64 = 2 << 30;
 
-fn flashed(project: &Project, source: &Image) -> Image {
+/// A device that an image was flashed to, with these arguments besides.
+pub(super) fn flashed(project: &Project, source: &Image, arguments: &[&str]) -> Image {
     let path = project.path("device");
     File::create(&path).unwrap().set_len(DEVICE).unwrap();
     let device = Image { path };
-    factory(&["flash", source.str(), device.str(), "--yes"]);
+    factory(&[&["flash", source.str(), device.str(), "--yes"], arguments].concat());
     device
 }
 
@@ -22,7 +23,7 @@ fn a_device_that_was_flashed_from_a_packed_image_starts() {
         let image = project.image_of(track);
         factory(&["convert", image.str(), "--to", "zst"]);
         let packed = Image { path: project.path("disk.img.zst") };
-        let report = flashed(&project, &packed).run(&["--until", "^factory: up "]);
+        let report = flashed(&project, &packed, &[]).run(&["--until", "^factory: up "]);
         assert_eq!(marker(&report)["slot"], "a", "{track}");
         assert_eq!(marker(&report)["track"], track);
     }

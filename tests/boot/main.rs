@@ -18,6 +18,7 @@ mod modules;
 mod pi;
 mod power;
 mod rootfs;
+mod seed;
 mod start;
 mod trial;
 mod vcio;

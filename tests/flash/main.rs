@@ -12,6 +12,7 @@
 mod interrupted;
 mod loops;
 mod network;
+mod seeded;
 mod sources;
 #[path = "../support/mod.rs"]
 mod support;
@@ -149,4 +150,41 @@ fn a_damaged_stream_never_becomes_bootable() {
         assert!(said(&output).contains("the target is not bootable"), "{}", said(&output));
         assert!(head(&target, 512).iter().all(|byte| *byte == 0));
     }
+}
+
+/// What a machine is told of a failure.
+fn told(output: &Output) -> serde_json::Value {
+    serde_json::from_slice(&output.stdout).unwrap_or_else(|error| panic!("{error}: {}", said(output)))
+}
+
+#[test]
+fn machines_are_told_what_failed_and_what_became_of_the_target() {
+    let desk = Desk::new();
+    let packed = desk.path("disk.img.zst");
+    succeed(Command::new("zstd").args(["-q", "-1"]).arg(desk.image()).arg("-o").arg(&packed));
+    let whole = fs::read(&packed).unwrap();
+    fs::write(&packed, &whole[..whole.len() / 2]).unwrap();
+    let target = desk.old("copy.img", SIZE);
+    let output = flash(&packed, &target).arg("--json").output().unwrap();
+    let failure = told(&output);
+    assert_eq!(output.status.code(), Some(1));
+    assert_eq!(
+        (&failure["state"], failure["error"].is_string()),
+        (&"not-bootable".into(), true),
+        "{failure}"
+    );
+    assert!(failure["causes"].as_array().unwrap().len() >= 2, "{failure}");
+    // Refused, and told the way out: what people read says the same.
+    fs::write(desk.path("notes.txt"), "milk, bread\n".repeat(1000)).unwrap();
+    let output = flash(&desk.path("notes.txt"), &target).arg("--json").output().unwrap();
+    let failure = told(&output);
+    assert_eq!((output.status.code(), &failure["state"]), (Some(3), &"untouched".into()), "{failure}");
+    assert!(failure["error"].as_str().unwrap().contains("has no partition table"), "{failure}");
+    let hint = failure["hint"].as_str().unwrap();
+    assert!(!hint.starts_with("hint") && said(&output).contains(&format!("\n\nhint: {hint}\n")), "{failure}");
+    // Commands that write to no device have no state to tell.
+    let output = factory(&["convert", "none.img", "--to", "zst", "--json"]).output().unwrap();
+    let failure = told(&output);
+    assert_eq!((output.status.code(), &failure["error"]), (Some(1), &"opening `none.img`".into()));
+    assert!(failure.get("state").is_none() && failure["causes"].as_array().unwrap().len() == 1, "{failure}");
 }

@@ -75,7 +75,9 @@ impl Bench {
     pub(crate) fn write_all(&self, name: &str, formats: &[&str]) -> Vec<Made> {
         let names: Vec<String> = formats.iter().map(|name| (*name).to_owned()).collect();
         let formats = formats::find_all(&names).unwrap();
-        let job = Job { raw: &self.raw(), image: &self.path(name), formats: &formats, keeps_raw: false };
+        let raw = self.raw();
+        let image = self.path(name);
+        let job = Job { raw: &raw, image: &image, formats: &formats, keeps_raw: false, url_base: None };
         formats::write(&job, |_, _| |_| ()).unwrap().keep().unwrap()
     }
 

@@ -9,7 +9,7 @@ use factory::formats::{self, read};
 use factory::tool::Tool;
 
 use super::bench::{Bench, MIB, noise};
-use super::oracle::{CMP, QEMU_IMG, run};
+use super::oracle::{QEMU_IMG, run};
 
 const TAR: Tool = Tool { program: "tar", package: "tar" };
 
@@ -26,7 +26,7 @@ const FORMATS: [(&str, &str, bool); 5] = [
 fn images() -> Vec<(&'static str, Bench)> {
     let all: Vec<u8> = (0..3 * MIB / 8).flat_map(|n| noise(n).to_le_bytes()).collect();
     // The first and last byte, one within, and tables that are left out.
-    let far = [(0, vec![1; 512]), (700 * MIB + 512, vec![2; 512]), ((3 << 30) - 1, vec![3])];
+    let far = [(0, vec![1; 512]), (700 * MIB + 512, vec![2; 512]), (1100 * MIB - 1, vec![3])];
     // More runs than the header of a tar has room for, and a block behind it.
     let runs: Vec<_> = (0..60).map(|n| (n * 5 * BLOCK, vec![n as u8; 100])).collect();
     vec![
@@ -35,7 +35,7 @@ fn images() -> Vec<(&'static str, Bench)> {
         ("all sorts, of an odd size", Bench::varied()),
         ("no hole at all", Bench::new(3 * MIB, &[(0, all)])),
         ("one byte at the very end", Bench::new(70 * MIB + 1, &[(70 * MIB, vec![5])])),
-        ("far apart", Bench::new(3 << 30, &far)),
+        ("far apart", Bench::new(1100 * MIB, &far)),
         ("many short runs", Bench::new(2 * MIB, &runs)),
     ]
 }
@@ -55,6 +55,11 @@ fn qemu_reads_the_image_in_each_format() {
             assert_eq!(size_by_qemu(theirs, path), expected_size(format, bench.size()), "{format} of {what}");
         }
     }
+}
+
+/// A file must be the image, with nothing but zeros behind it. QEMU's tool does not read holes either.
+fn is_the_image(bench: &Bench, path: &str) {
+    run(&QEMU_IMG, &["compare", "-f", "raw", "-F", "raw", &bench.text("disk.img"), path]);
 }
 
 fn size_by_qemu(format: &str, path: &str) -> u64 {
@@ -77,11 +82,11 @@ fn our_reader_reads_the_image_in_each_kind_of_qcow2() {
         for format in ["qcow2", "qcow2-zstd"] {
             let source = read::open(&bench.write(format)).unwrap();
             let copy = [formats::find("raw").unwrap()];
-            let made = formats::convert(&source, &bench.path("copy.img"), &copy, |_, _| |_| ()).unwrap();
+            let made =
+                formats::convert(&source, &bench.path("copy.img"), &copy, None, |_, _| |_| ()).unwrap();
             let made = made.keep().unwrap().remove(0);
             assert_eq!(made.size, bench.size().next_multiple_of(512), "{format} of {what}");
-            let count = bench.size().to_string();
-            run(&CMP, &["-n", &count, &bench.text("disk.img"), made.file.to_str().unwrap()]);
+            is_the_image(&bench, made.file.to_str().unwrap());
         }
     }
 }
@@ -102,8 +107,7 @@ fn tar_unpacks_what_google_takes_with_its_holes() {
         run(&TAR, &["-xzSf", written.to_str().unwrap(), "-C", dir]);
         let about = fs::metadata(bench.path("disk.raw")).unwrap();
         assert_eq!(about.len(), bench.size().next_multiple_of(1 << 30), "{what}");
-        let count = bench.size().to_string();
-        run(&CMP, &["-n", &count, &bench.text("disk.img"), &bench.text("disk.raw")]);
+        is_the_image(&bench, &bench.text("disk.raw"));
         assert!(about.blocks() <= fs::metadata(bench.path("disk.img")).unwrap().blocks(), "{what}");
         let listed = run(&TAR, &["-tvzf", written.to_str().unwrap(), "--utc"]);
         assert_eq!(listed, format!("-rw-r--r-- 0/0 {:>15} 1970-01-01 00:00 disk.raw\n", about.len()));

@@ -7,6 +7,7 @@ mod containers;
 mod disks;
 mod ext4;
 mod fat;
+mod fat_add;
 mod gpt;
 mod oracle;
 mod qcow2;

@@ -11,7 +11,7 @@ use factory::tool::Tool;
 use proptest::prelude::*;
 
 use super::bench::{Bench, MIB, noise};
-use super::oracle::{CMP, QEMU_IMG, run};
+use super::oracle::{QEMU_IMG, run};
 
 const QEMU_IO: Tool = Tool { program: "qemu-io", package: "qemu-utils" };
 
@@ -49,11 +49,12 @@ fn parts(path: &Path) -> Box<dyn Parts> {
 fn reads_back(bench: &Bench, path: &Path, what: &str) {
     let (ours, raw) = (bench.path("ours.qcow2"), bench.text("theirs.img"));
     let source = read::open(path).unwrap();
-    let made = formats::convert(&source, &ours, &[formats::find("raw").unwrap()], |_, _| |_| ()).unwrap();
+    let made =
+        formats::convert(&source, &ours, &[formats::find("raw").unwrap()], None, |_, _| |_| ()).unwrap();
     let made = made.keep().unwrap().remove(0);
     run(&QEMU_IMG, &["convert", "-O", "raw", path.to_str().unwrap(), &raw]);
     assert_eq!(made.size, fs::metadata(&raw).unwrap().len(), "{what}");
-    run(&CMP, &[made.file.to_str().unwrap(), &raw]);
+    run(&QEMU_IMG, &["compare", "-f", "raw", "-F", "raw", made.file.to_str().unwrap(), &raw]);
 }
 
 /// Text, noise, and holes of all lengths, up to an end within a cluster.

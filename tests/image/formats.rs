@@ -91,3 +91,73 @@ fn a_packed_image_is_unpacked_and_packed_again() {
     assert_eq!(said, "disk.img: OK\ndisk.img.gz: OK\n");
     assert_eq!(fs::read_dir(out).unwrap().count(), 4);
 }
+
+/// Imager's schema, by hand: raspberrypi/rpi-imager, `doc/json-schema/os-list-schema.json` and
+/// `doc/schema-notes.md`.
+fn fits_the_schema(entry: &Value) {
+    for key in ["name", "description", "icon", "url", "extract_sha256", "release_date", "init_format"] {
+        assert!(entry[key].is_string(), "{key}: {entry}");
+    }
+    for key in ["extract_size", "image_download_size"] {
+        assert!(entry[key].is_u64(), "{key}: {entry}");
+    }
+    let date = entry["release_date"].as_str().unwrap();
+    let is_digit = |(at, letter): (usize, char)| {
+        if [4, 7].contains(&at) { letter == '-' } else { letter.is_ascii_digit() }
+    };
+    assert!(date.len() == 10 && date.char_indices().all(is_digit), "{date}");
+    assert!(
+        ["none", "systemd", "cloudinit", "cloudinit-rpi"].contains(&entry["init_format"].as_str().unwrap())
+    );
+    let devices = entry["devices"].as_array().unwrap();
+    assert!(!devices.is_empty() && devices.iter().all(Value::is_string), "{entry}");
+}
+
+fn sha256(path: &Path) -> String {
+    tools::print("sha256sum", [path]).split(' ').next().unwrap().to_owned()
+}
+
+#[test]
+fn raspberry_pi_imager_gets_an_entry_that_is_true() {
+    let machine = Machine::with("[image]\nname = \"kiosk\"\nversion = \"1.4.0\"\n");
+    let formats = ["--format", "raw", "--format", "os-list", "--format", "zst", "--format", "xz"];
+    let base = ["--url-base", "https://example.org/images/"];
+    machine.run(&[&["image", "--track", "rpi", "-o", "disk.img"][..], &formats, &base].concat());
+    let text = fs::read(machine.project("disk.os_list.json")).unwrap();
+    let list: Value = serde_json::from_slice(&text).unwrap();
+    let [entry] = list["os_list"].as_array().unwrap().as_slice() else { panic!("{list}") };
+    fits_the_schema(entry);
+    let (image, packed) = (machine.project("disk.img"), machine.project("disk.img.xz"));
+    let manifest: Value =
+        serde_json::from_slice(&fs::read(machine.project("disk.img.manifest.json")).unwrap()).unwrap();
+    let day = tools::print("date", ["-u", "-d", &format!("@{}", manifest["epoch"]), "+%F"]);
+    assert_eq!(entry["name"], "kiosk 1.4.0");
+    assert_eq!(entry["url"], "https://example.org/images/disk.img.xz");
+    assert_eq!(entry["extract_size"], fs::metadata(&image).unwrap().len());
+    assert_eq!(entry["extract_sha256"], sha256(&image));
+    assert_eq!(entry["image_download_size"], fs::metadata(&packed).unwrap().len());
+    assert_eq!(entry["image_download_sha256"], sha256(&packed));
+    assert_eq!(entry["release_date"], day.trim());
+    assert_eq!(entry["devices"], json!(["pi5-64bit", "pi4-64bit"]));
+    assert_eq!(entry["init_format"], "none");
+    // The same entry is made from the image later on, and of the image when nothing is packed.
+    machine.run(&[
+        "convert",
+        "disk.img",
+        "--to",
+        "os-list",
+        "--to",
+        "xz",
+        "--url-base",
+        "https://example.org/images",
+    ]);
+    assert_eq!(fs::read(machine.project("disk.os_list.json")).unwrap(), text);
+    machine.run(&["convert", "disk.img", "--to", "os-list"]);
+    let list: Value =
+        serde_json::from_slice(&fs::read(machine.project("disk.os_list.json")).unwrap()).unwrap();
+    let entry = &list["os_list"][0];
+    assert_eq!(
+        (&entry["url"], &entry["image_download_sha256"]),
+        (&json!("disk.img"), &entry["extract_sha256"])
+    );
+}

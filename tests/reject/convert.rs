@@ -57,7 +57,7 @@ fn a_packed_image_that_is_cut_off_or_damaged_is_refused() {
 fn a_format_that_does_not_exist_is_wrong_usage() {
     let expected = "\
 error: invalid value 'zip' for '--to <FORMAT>'
-  [possible values: raw, zst, gz, xz, qcow2, qcow2-zstd, vdi, vhd, vmdk, gce, bmap, sha256]
+  [possible values: raw, zst, gz, xz, qcow2, qcow2-zstd, vdi, vhd, vmdk, gce, bmap, os-list, sha256]
 
 For more information, try '--help'.
 ";
@@ -78,16 +78,27 @@ hint: write it elsewhere with `-o`
 #[test]
 fn formats_that_are_not_read_are_told_from_raw_images() {
     let machine = machine();
-    for (format, name) in [("vdi", "VDI"), ("vmdk", "VMDK")] {
+    let qemu = "make it raw with `qemu-img convert -O raw`";
+    let formats = [
+        ("vdi", "vdi", "a VDI image", qemu),
+        ("vmdk", "vmdk", "a VMDK image", qemu),
+        ("gce", "tar.gz", "a tar archive", "unpack it with `tar -xf`"),
+    ];
+    for (format, suffix, name, hint) in formats {
         machine.run(&["convert", "disk.img", "--to", format]);
-        let expected = "\
-error: `disk.FORMAT` is a NAME image, which is not read here
-
-hint: make it raw with `qemu-img convert -O raw`
-";
-        let expected = expected.replace("FORMAT", format).replace("NAME", name);
-        convert(&machine, &[&format!("disk.{format}"), "--to", "zst"], 1, &expected);
+        let expected = format!("error: `disk.{suffix}` is {name}, which is not read here\n\nhint: {hint}\n");
+        convert(&machine, &[&format!("disk.{suffix}"), "--to", "zst"], 1, &expected);
     }
+}
+
+#[test]
+fn a_disk_that_no_file_system_holds_is_refused_before_tables_are_made_for_it() {
+    let machine = machine();
+    let create = ["create", "-q", "-f", "qcow2", "-o", "cluster_size=2M", "x.qcow2", "17T"];
+    let made = Command::new("qemu-img").args(create).current_dir(machine.project(".")).output();
+    assert!(made.as_ref().is_ok_and(|made| made.status.success()), "{made:?}");
+    let expected = "error: `x.vdi` would become larger than it can be\n";
+    convert(&machine, &["x.qcow2", "--to", "vdi"], 1, expected);
 }
 
 #[test]
@@ -173,4 +184,15 @@ error: no space is left for `small/disk.img.zst`
 hint: free some space, or write it elsewhere
 ";
     refuses(&machine, command, 1, expected);
+}
+
+#[test]
+fn an_image_for_no_raspberry_pi_is_nothing_for_its_imager() {
+    let machine = machine();
+    let expected = "\
+error: `disk.img` starts on no Raspberry Pi, so that its Imager has no use for it
+
+hint: leave out `os-list`
+";
+    convert(&machine, &["disk.img", "--to", "xz", "--to", "os-list"], 1, expected);
 }

@@ -24,8 +24,8 @@ const MOST_ENTRIES: u64 = 65_520;
 const LARGEST_FILE: u64 = u32::MAX as u64;
 
 const ATTRIBUTE_LABEL: u8 = 0x08;
-const ATTRIBUTE_DIR: u8 = 0x10;
-const ATTRIBUTE_FILE: u8 = 0x20;
+pub(crate) const ATTRIBUTE_DIR: u8 = 0x10;
+pub(crate) const ATTRIBUTE_FILE: u8 = 0x20;
 
 /// A tree as FAT sees it, before anything has a place.
 pub(super) struct Shape<'a> {
@@ -161,20 +161,30 @@ fn encode_dir(
     } else {
         // The root has no number here, wherever it stands.
         let above = if dir.parent == 0 { 0 } else { plan.dirs[dir.parent].first };
-        bytes.extend(entry(b".          ", ATTRIBUTE_DIR, own.first, 0, time));
-        bytes.extend(entry(b"..         ", ATTRIBUTE_DIR, above, 0, time));
+        bytes.extend(dots(own.first, above, time));
     }
     for (name, target) in &dir.entries {
-        bytes.extend(name.encode_long().flatten());
         bytes.extend(match *target {
-            Target::Dir(n) => entry(&name.short, ATTRIBUTE_DIR, plan.dirs[n].first, 0, time),
+            Target::Dir(n) => named(name, ATTRIBUTE_DIR, plan.dirs[n].first, 0, time),
             Target::File(n) => {
                 let size = shape.files[n].content.size() as u32;
-                entry(&name.short, ATTRIBUTE_FILE, plan.files[n].first, size, time)
+                named(name, ATTRIBUTE_FILE, plan.files[n].first, size, time)
             }
         });
     }
     bytes
+}
+
+/// What every directory but the root begins with; `above` is 0 for the root.
+pub(crate) fn dots(own: u32, above: u32, time: Time) -> Vec<u8> {
+    let entries = [(b".          ", own), (b"..         ", above)];
+    entries.iter().flat_map(|(name, cluster)| entry(name, ATTRIBUTE_DIR, *cluster, 0, time)).collect()
+}
+
+/// The entries of one name.
+pub(crate) fn named(name: &Name, attributes: u8, cluster: u32, size: u32, time: Time) -> Vec<u8> {
+    let short = entry(&name.short, attributes, cluster, size, time);
+    name.encode_long().flatten().chain(short).collect()
 }
 
 fn entry(short: &Short, attributes: u8, cluster: u32, size: u32, time: Time) -> [u8; 32] {
@@ -199,7 +209,7 @@ fn entry(short: &Short, attributes: u8, cluster: u32, size: u32, time: Time) -> 
 
 /// A moment as directory entries say it, in UTC.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-struct Time {
+pub(crate) struct Time {
     date: u16,
     time: u16,
     /// The odd second, in hundredths.
@@ -211,7 +221,14 @@ impl Time {
     const FIRST: i64 = 315_532_800; // 1980-01-01
     const LAST: i64 = 4_354_819_199; // 2107-12-31 23:59:59
 
-    fn of(epoch: i64) -> Self {
+    /// When the entry was written, to two seconds.
+    pub(crate) fn written(entry: &[u8; ENTRY as usize]) -> Self {
+        let word = |at: usize| u16::from_le_bytes([entry[at], entry[at + 1]]);
+        Time { date: word(24), time: word(22), tenths: 0 }
+    }
+
+    /// The nearest moment to a time in seconds since 1970.
+    pub(crate) fn of(epoch: i64) -> Self {
         let epoch = epoch.clamp(Self::FIRST, Self::LAST);
         let (days, seconds) = (epoch / 86_400, epoch % 86_400);
         let (year, month, day) = civil(days);

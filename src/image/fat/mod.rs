@@ -11,9 +11,9 @@
 //! file starts on 4 KiB, so that two releases of the same file differ in no sector. The tables are
 //! stored as far as they are used, and what no file fills stays a hole.
 
-mod dirs;
+pub(crate) mod dirs;
 mod geometry;
-mod names;
+pub(crate) mod names;
 
 use std::sync::Arc;
 

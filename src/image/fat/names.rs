@@ -21,20 +21,20 @@ const FORBIDDEN: &str = "\"*/:<>?\\|";
 const LAST_PART: u8 = 0x40;
 const ATTRIBUTE_LONG: u8 = 0x0f;
 
-pub(super) type Short = [u8; 11];
+pub(crate) type Short = [u8; 11];
 
 /// What stands in a directory for one name.
 #[derive(Debug, PartialEq, Eq)]
-pub(super) struct Name {
+pub(crate) struct Name {
     /// Eight characters and three, padded with spaces.
-    pub(super) short: Short,
+    pub(crate) short: Short,
     /// The name in UTF-16, unless the short one says it all.
     long: Vec<u16>,
 }
 
 impl Name {
     /// Directory entries before the one with the short name.
-    pub(super) fn long_entries(&self) -> usize {
+    pub(crate) fn long_entries(&self) -> usize {
         self.long.len().div_ceil(UNITS)
     }
 
@@ -63,7 +63,7 @@ fn checksum(short: &Short) -> u8 {
 }
 
 /// The names of one directory, in the given order.
-pub(super) fn assign(dir: &TreePath, names: &[&str]) -> Result<Vec<Name>, FatError> {
+pub(crate) fn assign(dir: &TreePath, names: &[&str]) -> Result<Vec<Name>, FatError> {
     let mut folded = BTreeMap::new();
     for name in names {
         let path = || dir.join(name);

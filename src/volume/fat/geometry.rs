@@ -43,6 +43,16 @@ pub struct Info {
 impl Info {
     /// Stands for a count that is not known.
     pub const UNKNOWN: u32 = u32::MAX;
+
+    /// Where the count stands, and behind it the cluster that was taken last.
+    pub(super) const COUNTS: usize = 488;
+
+    /// Reads the sector, of 512 bytes.
+    pub(super) fn decode(sector: &[u8]) -> Info {
+        let is_signed =
+            sector.starts_with(b"RRaA") && sector[484..488] == *b"rrAa" && sector[510..] == [0x55, 0xaa];
+        Info { is_signed, free: u32_at(sector, Info::COUNTS) }
+    }
 }
 
 impl Geometry {
@@ -85,6 +95,24 @@ impl Geometry {
         }
     }
 
+    /// Offset of the sector that counts free clusters, where a boot sector names one.
+    pub(super) fn info_at(&self, boot: &[u8]) -> Option<u64> {
+        let at = u64::from(u16_at(boot, 48)) * self.sector;
+        (self.bits() == Bits::ThirtyTwo && at > 0 && at < self.reserved).then_some(at)
+    }
+
+    /// Whether the boot sector is laid out for another kind of FAT than its clusters make it, so
+    /// that programs disagree about what it is.
+    pub(super) fn is_ambiguous(&self) -> bool {
+        self.is_wide != (self.bits() == Bits::ThirtyTwo)
+    }
+
+    /// Offset of a cluster, `None` when there are not as many.
+    pub(super) fn offset(&self, cluster: u32, clusters: u32) -> Option<u64> {
+        let index = cluster.checked_sub(2).filter(|index| *index < clusters)?;
+        Some(self.data_at + u64::from(index) * self.cluster_size)
+    }
+
     /// Offset of a copy of the FAT.
     pub(super) fn table_at(&self, copy: u64) -> u64 {
         self.reserved + copy * self.table_size
@@ -95,7 +123,7 @@ impl Fat {
     /// Whether the boot sector is laid out for another kind of FAT than its clusters make it, so
     /// that programs disagree about what it is.
     pub fn is_ambiguous(&self) -> bool {
-        self.geometry.is_wide != (self.bits == Bits::ThirtyTwo)
+        self.geometry.is_ambiguous()
     }
 
     /// Where its parts lie.
@@ -110,8 +138,9 @@ impl Fat {
     pub fn tables_differ(&self) -> io::Result<Option<u64>> {
         for copy in 1..self.geometry.tables {
             let other = self.region.read(self.geometry.table_at(copy), self.geometry.table_size)?;
-            if other != self.fat {
-                let at = other.iter().zip(&self.fat).position(|(one, other)| one != other);
+            let first = self.table.bytes();
+            if other != first {
+                let at = other.iter().zip(first).position(|(one, other)| one != other);
                 return Ok(at.map(|at| at as u64));
             }
         }
@@ -136,21 +165,15 @@ impl Fat {
     /// # Errors
     /// When it cannot be read.
     pub fn info(&self) -> io::Result<Option<Info>> {
-        let at = u64::from(u16_at(&self.boot, 48)) * self.geometry.sector;
-        if self.bits != Bits::ThirtyTwo || at == 0 || at >= self.geometry.reserved {
-            return Ok(None);
-        }
-        let sector = self.region.read(at, 512)?;
-        let is_signed =
-            sector.starts_with(b"RRaA") && sector[484..488] == *b"rrAa" && sector[510..] == [0x55, 0xaa];
-        Ok(Some(Info { is_signed, free: u32_at(&sector, 488) }))
+        let Some(at) = self.geometry.info_at(&self.boot) else { return Ok(None) };
+        Ok(Some(Info::decode(&self.region.read(at, 512)?)))
     }
 
     /// Whether it was unmounted: Linux marks the boot sector, others the second entry of the FAT.
     pub fn is_clean(&self) -> bool {
         let (flags, shutdown) = match self.bits {
             Bits::Twelve => return true,
-            _ if self.fat.len() < 8 => return false,
+            _ if self.table.bytes().len() < 8 => return false,
             Bits::Sixteen => (37, 0x8000),
             Bits::ThirtyTwo => (65, 0x0800_0000),
         };

@@ -11,18 +11,24 @@
 //!     22 or 36 sectors of one FAT
 //! ```
 
+pub mod add;
+mod areas;
 mod geometry;
 mod nodes;
 mod reader;
+mod table;
 
 use std::io;
 
 use super::Region;
 use super::{Files, Kind, Volume};
 
+pub use areas::{Areas, BOOT_FIELDS, BOOT_FIELDS_32};
 pub use geometry::{Geometry, Info};
-pub use nodes::Node;
+pub use nodes::{Node, Stamps};
 pub use reader::FatReader;
+
+use table::Table;
 
 /// Largest FAT that is read, in bytes: 16 million clusters of FAT32.
 const LARGEST_FAT: u64 = 64 << 20;
@@ -65,7 +71,7 @@ pub struct Fat {
     bits: Bits,
     cluster_size: u64,
     clusters: u32,
-    fat: Vec<u8>,
+    table: Table,
     root: Root,
     boot: Vec<u8>,
     geometry: Geometry,
@@ -95,6 +101,8 @@ struct Entry {
     is_dir: bool,
     cluster: u32,
     size: u32,
+    attributes: u8,
+    stamps: Stamps,
 }
 
 fn u16_at(bytes: &[u8], at: usize) -> u32 {
@@ -126,15 +134,15 @@ impl Fat {
         if geometry.table_size > LARGEST_FAT {
             return Err(FatError::TooLarge);
         }
-        let fat = region.read(geometry.table_at(0), geometry.table_size)?;
         let bits = geometry.bits();
+        let table = Table::new(bits, region.read(geometry.table_at(0), geometry.table_size)?);
         let root = match bits {
             Bits::ThirtyTwo => Root::Cluster(u32_at(&boot, 44)),
             _ => Root::At { start: geometry.root_at, size: geometry.root_size },
         };
         let cluster_size = geometry.cluster_size;
-        let clusters = (geometry.clusters as u32).min(capacity(bits, fat.len()).saturating_sub(2));
-        Ok(Fat { region, bits, cluster_size, clusters, fat, root, boot, geometry })
+        let clusters = table.clusters(&geometry);
+        Ok(Fat { region, bits, cluster_size, clusters, table, root, boot, geometry })
     }
 
     /// Which FAT it is, by its number of clusters.
@@ -243,37 +251,31 @@ impl Fat {
 
     /// Where a cluster lies in the file system, `None` when it has no such cluster.
     fn offset(&self, cluster: u32) -> Option<u64> {
-        let index = cluster.checked_sub(2).filter(|index| *index < self.clusters)?;
-        Some(self.geometry.data_at + u64::from(index) * self.cluster_size)
+        self.geometry.offset(cluster, self.clusters)
     }
 
     /// The entry of the FAT for `cluster`, which must be one of ours.
     fn next(&self, cluster: u32) -> u32 {
-        let at = cluster as usize;
-        match self.bits {
-            Bits::Sixteen => u16_at(&self.fat, 2 * at),
-            Bits::ThirtyTwo => u32_at(&self.fat, 4 * at) & 0x0fff_ffff,
-            Bits::Twelve => u16_at(&self.fat, at + at / 2) >> (4 * (at % 2)) & 0xfff,
-        }
+        self.table.next(cluster)
     }
 
     fn is_end(&self, cluster: u32) -> bool {
-        cluster
-            >= match self.bits {
-                Bits::Twelve => 0xff8,
-                Bits::Sixteen => 0xfff8,
-                Bits::ThirtyTwo => 0x0fff_fff8,
-            }
+        self.table.is_end(cluster)
     }
 
     /// The label in the root directory, else the one in the boot sector.
     fn label(&self) -> Option<String> {
-        let root = self.root_bytes().unwrap_or_default();
-        let in_root = live(&root).find(|entry| entry[11] & 0x18 == 0x08 && entry[11] != 0x0f);
         let at = if self.bits == Bits::ThirtyTwo { 71 } else { 43 };
-        let label = in_root.map_or(&self.boot[at..at + 11], |entry| &entry[..11]);
-        let label = String::from_utf8_lossy(label).trim_end().to_owned();
+        let in_boot = || String::from_utf8_lossy(&self.boot[at..at + 11]).trim_end().to_owned();
+        let label = self.root_label().unwrap_or_else(in_boot);
         (!label.is_empty() && label != "NO NAME").then_some(label)
+    }
+
+    /// The label in the root directory.
+    pub fn root_label(&self) -> Option<String> {
+        let root = self.root_bytes().unwrap_or_default();
+        let label = live(&root).find(|entry| entry[11] & 0x18 == 0x08 && entry[11] != 0x0f);
+        label.map(|entry| String::from_utf8_lossy(&entry[..11]).trim_end().to_owned())
     }
 
     /// The serial number as `blkid` shows it.
@@ -281,16 +283,6 @@ impl Fat {
         let at = if self.bits == Bits::ThirtyTwo { 67 } else { 39 };
         format!("{:04X}-{:04X}", u16_at(&self.boot, at + 2), u16_at(&self.boot, at))
     }
-}
-
-/// Entries that a FAT of `bytes` bytes has.
-fn capacity(bits: Bits, bytes: usize) -> u32 {
-    let entries = match bits {
-        Bits::Twelve => bytes.saturating_sub(1) * 2 / 3,
-        Bits::Sixteen => bytes / 2,
-        Bits::ThirtyTwo => bytes / 4,
-    };
-    u32::try_from(entries).unwrap_or(u32::MAX)
 }
 
 /// The 32-byte entries in use, up to the end mark.
@@ -319,6 +311,8 @@ fn entries(directory: &[u8], bits: Bits) -> Vec<Entry> {
             is_dir: attributes & 0x10 != 0,
             cluster: high << 16 | u16_at(entry, 26),
             size: u32_at(entry, 28),
+            attributes,
+            stamps: Stamps::decode(entry),
         });
     }
     found

@@ -1,7 +1,7 @@
 //! All files and directories with their chains of clusters, for whoever judges them.
 
-use super::{Bits, Fat, FatError, LARGEST_DIRECTORY, Root, entries};
-use crate::volume::{DEEPEST, MOST_ENTRIES};
+use super::{Bits, Fat, FatError, LARGEST_DIRECTORY, Root, entries, u16_at};
+use crate::volume::{DEEPEST, MOST_ENTRIES, Region, Run};
 
 /// A file or a directory.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -14,6 +14,32 @@ pub struct Node {
     pub first: u32,
     /// Its size in bytes; a directory says 0.
     pub size: u32,
+    /// Its attributes: 1 read-only, 2 hidden, 4 system, 16 directory, 32 to be archived.
+    pub attributes: u8,
+    /// Its times.
+    pub stamps: Stamps,
+}
+
+/// Times of a file as they are stored: dates and times that know no zone.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Stamps {
+    /// When it was changed, date and time.
+    pub modified: (u16, u16),
+    /// When it was made, date, time, and hundredths of a second of the next two.
+    pub created: (u16, u16, u8),
+    /// The day on which it was read.
+    pub accessed: u16,
+}
+
+impl Stamps {
+    pub(super) fn decode(entry: &[u8]) -> Self {
+        let word = |at| u16_at(entry, at) as u16;
+        Stamps {
+            modified: (word(24), word(22)),
+            created: (word(16), word(14), entry[13]),
+            accessed: word(18),
+        }
+    }
 }
 
 impl Fat {
@@ -25,7 +51,14 @@ impl Fat {
     pub fn nodes(&self) -> Result<Vec<Node>, FatError> {
         let mut nodes = Vec::new();
         if let Root::Cluster(first) = self.root {
-            nodes.push(Node { path: "/".to_owned(), is_dir: true, first, size: 0 });
+            nodes.push(Node {
+                path: "/".to_owned(),
+                is_dir: true,
+                first,
+                size: 0,
+                attributes: 0,
+                stamps: Stamps::default(),
+            });
         }
         let mut directories = vec![(String::new(), self.readable(self.root_bytes())?)];
         while let Some((path, bytes)) = directories.pop() {
@@ -35,7 +68,14 @@ impl Fat {
                     let content = self.chain(entry.cluster, LARGEST_DIRECTORY, &path);
                     directories.push((path.clone(), self.readable(content)?));
                 }
-                nodes.push(Node { path, is_dir: entry.is_dir, first: entry.cluster, size: entry.size });
+                nodes.push(Node {
+                    path,
+                    is_dir: entry.is_dir,
+                    first: entry.cluster,
+                    size: entry.size,
+                    attributes: entry.attributes,
+                    stamps: entry.stamps,
+                });
                 if nodes.len() as u64 >= MOST_ENTRIES {
                     return Ok(nodes);
                 }
@@ -50,6 +90,37 @@ impl Fat {
             Err(FatError::Io(error)) => Err(error.into()),
             content => Ok(content.unwrap_or_default()),
         }
+    }
+
+    /// Where the clusters of a chain lie in the file system, up to `most` bytes of them.
+    ///
+    /// # Errors
+    /// When the chain leaves the file system before.
+    pub fn runs(&self, first: u32, most: u64, path: &str) -> Result<Vec<Run>, FatError> {
+        let (mut runs, mut at, mut cluster): (Vec<Run>, u64, u32) = (Vec::new(), 0, first);
+        while at < most && !self.is_end(cluster) {
+            let from = self.offset(cluster).ok_or_else(|| FatError::Chain(path.to_owned()))?;
+            match runs.last_mut() {
+                Some(last) if last.from + last.len == from => last.len += self.cluster_size,
+                _ => runs.push(Run { at, from, len: self.cluster_size }),
+            }
+            at += self.cluster_size;
+            cluster = self.next(cluster);
+        }
+        Ok(runs)
+    }
+
+    /// The bytes of a file.
+    ///
+    /// # Errors
+    /// When its chain of clusters is broken, or shorter than the file.
+    pub fn content(&self, node: &Node) -> Result<Region, FatError> {
+        let size = u64::from(node.size);
+        let runs = self.runs(node.first, size, &node.path)?;
+        if runs.last().map_or(0, Run::end) < size {
+            return Err(FatError::Chain(node.path.clone()));
+        }
+        Ok(self.region.gather(&runs, size))
     }
 
     /// Whether there is a cluster of this number.

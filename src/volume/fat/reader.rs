@@ -3,6 +3,7 @@
 use std::io::{self, ErrorKind, Read};
 
 use super::{Fat, FatError};
+use crate::volume::Region;
 
 /// Most bytes that one read asks of the disk.
 const STEP: u64 = 1 << 20;
@@ -32,6 +33,18 @@ impl Fat {
             within: 0,
             left: entry.size.into(),
         }))
+    }
+
+    /// The bytes of the file at `path`, to be read at random; `None` when there is none, or when it is empty
+    /// or in several pieces.
+    ///
+    /// # Errors
+    /// When a directory on the way cannot be read.
+    pub fn region(&self, path: &str) -> Result<Option<Region>, FatError> {
+        let Some(entry) = self.find(path)?.filter(|entry| entry.size > 0) else { return Ok(None) };
+        let size = u64::from(entry.size);
+        let place = self.offset(entry.cluster).filter(|_| self.stretch(entry.cluster, 0, size).0 == size);
+        Ok(place.map(|at| self.region.part(at, size)))
     }
 
     /// Bytes from `within` of `cluster` on that lie next to each other, up to `most`, and the

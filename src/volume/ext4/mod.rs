@@ -7,8 +7,16 @@
 //!   1024  0x00 inodes    0x18 log2(block size) - 10   0x60 incompatible features
 //!         0x04 blocks    0x38 magic ef53              0x68 UUID
 //!         0x0c free      0x150, 0x158 high halves     0x78 label, 16 bytes
-//!                        0x3a state
+//!                        0x3a state                   0x30 time of the last write
 //! ```
+
+mod areas;
+mod attributes;
+mod fields;
+mod inode;
+mod layout;
+mod map;
+mod walk;
 
 use std::error::Error;
 use std::io::{self, Read};
@@ -17,6 +25,14 @@ use ext4_view::{Ext4, Ext4Error, Ext4Read, File};
 
 use super::Region;
 use super::{Files, Kind, Volume};
+
+pub use areas::Areas;
+pub use attributes::Attributes;
+pub use fields::SUPERBLOCK_FIELDS;
+pub use inode::{Inode, Time};
+pub use layout::{Group, Layout};
+pub use map::Map;
+pub use walk::{Found, Walk};
 
 const SUPERBLOCK: u64 = 1024;
 const MAGIC: [u8; 2] = [0x53, 0xef];
@@ -141,6 +157,8 @@ pub struct State {
     pub is_clean: bool,
     /// Whether the kernel found errors in it.
     pub has_errors: bool,
+    /// When it was last written, in seconds since 1970; the low half of that.
+    pub written: u32,
 }
 
 /// Reads the superblock of a region, `None` when it is not ext4's.
@@ -155,6 +173,7 @@ pub fn state(region: &Region) -> io::Result<Option<State>> {
         size: counts(&superblock).size,
         is_clean: superblock[0x3a] & STATE_CLEAN != 0 && !recover,
         has_errors: superblock[0x3a] & STATE_ERRORS != 0,
+        written: u32::from_le_bytes([superblock[0x30], superblock[0x31], superblock[0x32], superblock[0x33]]),
     }))
 }
 

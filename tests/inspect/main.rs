@@ -2,6 +2,10 @@
 
 #![expect(clippy::unwrap_used, reason = "what goes wrong here is the test's failure")]
 
+mod browser;
+mod html;
+mod png;
+
 use std::fs::{self, File, OpenOptions};
 use std::io::Write as _;
 use std::os::unix::fs::FileExt as _;
@@ -12,6 +16,7 @@ use std::sync::OnceLock;
 use bootenv::Slot;
 use bootenv::grub::{GRUBENV, GRUBENV_SPARE, GrubState};
 use factory::digest::Sha256;
+use factory::inspect::html::html as page;
 use factory::inspect::{Inspection, Partition, inspect, render};
 use factory::slot::{SLOT_FILE, SlotFile, SlotJson};
 use factory::units::{Bytes, MIB};
@@ -353,5 +358,6 @@ proptest! {
         fs::write(file.path(), &bytes).unwrap();
         let found = inspect(file.path()).unwrap();
         prop_assert!(!render(&found, 80).contains('\x1b'));
+        prop_assert!(page(&found).ends_with("</html>\n"));
     }
 }

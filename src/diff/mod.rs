@@ -1,0 +1,135 @@
+//! What differs between two images, down to the file, and to the byte where no file differs.
+//!
+//! ```text
+//!   A, B --bytes--> the same: identical, and nothing else is looked at
+//!                   others: table, gaps, partitions
+//!                             partition --> file system: fields, files
+//!                                 file --> file system, initramfs, kernel, packages, configuration
+//! ```
+//! Whatever is damaged is told where it is, and the rest is compared nevertheless.
+
+mod bytes;
+mod disk;
+mod filesystem;
+mod findings;
+mod initramfs;
+mod inside;
+mod kernel;
+mod model;
+mod packages;
+mod render;
+mod squashfs;
+mod table;
+mod tree;
+
+use std::io;
+use std::path::{Path, PathBuf};
+
+pub use model::{Comparison, Difference, First, Place, Problem, Side, What};
+pub use render::render;
+
+use crate::formats::read::{self, Kind, ReadError};
+use crate::interrupt::Interrupted;
+use crate::volume::{Disk, OpenError, Table};
+use findings::Findings;
+
+/// Why two images cannot be compared.
+#[derive(Debug, thiserror::Error)]
+pub enum DiffError {
+    /// One cannot be opened.
+    #[error(transparent)]
+    Open(#[from] OpenError),
+    /// One cannot be read, or unpacked.
+    #[error(transparent)]
+    Read(#[from] ReadError),
+    /// There is no room for an image that is unpacked.
+    #[error("making a temporary file for `{}`", path.display())]
+    Temporary {
+        /// The image.
+        path: PathBuf,
+        /// The system's reason.
+        source: io::Error,
+    },
+    /// The images cannot be read to where they differ.
+    #[error("comparing `{}` with `{}`", a.display(), b.display())]
+    Compare {
+        /// The first.
+        a: PathBuf,
+        /// The second.
+        b: PathBuf,
+        /// The system's reason.
+        source: io::Error,
+    },
+    /// The user asked to stop.
+    #[error(transparent)]
+    Interrupted(#[from] Interrupted),
+}
+
+/// Compares the images or devices at `a` and `b`, which are only read. Packed ones are unpacked to
+/// temporary files with holes.
+///
+/// # Errors
+/// When one cannot be opened or read, or the user asked to stop. What is wrong inside of one is in the
+/// [`Comparison`].
+pub fn compare(a: &Path, b: &Path) -> Result<Comparison, DiffError> {
+    let (one, other) = (open(a)?, open(b)?);
+    let failed = |source| DiffError::Compare { a: a.to_owned(), b: b.to_owned(), source };
+    let first = bytes::next(one.region(), other.region(), 0).map_err(failed)?;
+    let mut comparison = Comparison {
+        a: a.display().to_string(),
+        b: b.display().to_string(),
+        identical: first.is_none() && one.size() == other.size(),
+        first: None,
+        differences: Vec::new(),
+        problems: Vec::new(),
+    };
+    if !comparison.identical {
+        let mut found = Findings::default();
+        let table = whole(&mut found, &one, &other)?;
+        comparison.first = first.map(|at| disk::first(&one, table.as_ref(), at));
+        (comparison.differences, comparison.problems) = (found.differences, found.problems);
+    }
+    Ok(comparison)
+}
+
+fn open(path: &Path) -> Result<Disk, DiffError> {
+    let source = read::open(path)?;
+    if source.kind() == Kind::Raw {
+        return Ok(Disk::open(path)?);
+    }
+    let temporary = |source| DiffError::Temporary { path: path.to_owned(), source };
+    let file = tempfile::tempfile().map_err(temporary)?;
+    let size = source.unpack(&file, |_| ())?;
+    Ok(Disk::new(file, size))
+}
+
+/// Compares all of two images that differ; the table of the first, where there is one.
+fn whole(found: &mut Findings, a: &Disk, b: &Disk) -> Result<Option<Table>, Interrupted> {
+    let tables = [a.table().ok(), b.table().ok()];
+    let regions = [a.region(), b.region()];
+    if let [Some(one), Some(other)] = &tables {
+        disk::compare(found, [a, b], [one, other])?;
+    } else {
+        let place = Place::new(disk::DISK);
+        found.compare(&place, "size", a.size(), b.size());
+        let told = |table: &Option<Table>| {
+            table.as_ref().map_or("none".to_owned(), |it| it.table.scheme.to_string())
+        };
+        found.compare(&place, "table", told(&tables[0]), told(&tables[1]));
+        let place = Place::default();
+        if regions.iter().all(|region| filesystem::kind(region).is_some()) {
+            filesystem::compare(found, &place, regions)?;
+        } else {
+            inside::compare(found, &place, "", regions)?;
+        }
+    }
+    // Nothing that differs goes by in silence.
+    if found.differences.is_empty()
+        && let Some(Some(at)) =
+            found.tried(&Place::new(disk::DISK), None, bytes::next(regions[0], regions[1], 0))?
+    {
+        found.bytes(&Place::new(disk::DISK), "bytes", at, regions);
+    }
+    let [table, _] = tables;
+    Ok(table)
+}
