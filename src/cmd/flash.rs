@@ -75,7 +75,7 @@ pub(super) fn is_refusal(error: &anyhow::Error) -> bool {
 /// Finds the place of a seed, and looks whether there is room, as far as the image can be looked into.
 fn sowing(seed: &Seed, source: &Source, image: &Path) -> Result<Sowing, SowError> {
     let sowing = Sowing::plan(&source.name, source.head.bytes(), seed)?;
-    sowing.rehearse(image, source.head.bytes())?;
+    sowing.rehearse(image)?;
     Ok(sowing)
 }
 

@@ -30,7 +30,7 @@ pub use render::render;
 
 use crate::formats::read::{self, Kind, ReadError};
 use crate::interrupt::Interrupted;
-use crate::volume::{Disk, OpenError, Table};
+use crate::volume::{Disk, OpenError, Region, Table, TableError};
 use findings::Findings;
 
 /// Why two images cannot be compared.
@@ -105,31 +105,53 @@ fn open(path: &Path) -> Result<Disk, DiffError> {
 
 /// Compares all of two images that differ; the table of the first, where there is one.
 fn whole(found: &mut Findings, a: &Disk, b: &Disk) -> Result<Option<Table>, Interrupted> {
-    let tables = [a.table().ok(), b.table().ok()];
+    let place = Place::new(disk::DISK);
+    let tables = [a.table(), b.table()];
     let regions = [a.region(), b.region()];
-    if let [Some(one), Some(other)] = &tables {
-        disk::compare(found, [a, b], [one, other])?;
-    } else {
-        let place = Place::new(disk::DISK);
-        found.compare(&place, "size", a.size(), b.size());
-        let told = |table: &Option<Table>| {
-            table.as_ref().map_or("none".to_owned(), |it| it.table.scheme.to_string())
-        };
-        found.compare(&place, "table", told(&tables[0]), told(&tables[1]));
-        let place = Place::default();
-        if regions.iter().all(|region| filesystem::kind(region).is_some()) {
-            filesystem::compare(found, &place, regions)?;
-        } else {
-            inside::compare(found, &place, "", regions)?;
+    match &tables {
+        [Ok(one), Ok(other)] => disk::compare(found, [a, b], [one, other])?,
+        // One was lost: the other says where everything is.
+        [Ok(table), Err(_)] | [Err(_), Ok(table)] if a.size() == b.size() => {
+            lost(found, &place, &tables);
+            disk::compare(found, [a, b], [table, table])?;
+        }
+        _ => {
+            found.compare(&place, "size", a.size(), b.size());
+            lost(found, &place, &tables);
+            without_table(found, regions)?;
         }
     }
     // Nothing that differs goes by in silence.
     if found.differences.is_empty()
-        && let Some(Some(at)) =
-            found.tried(&Place::new(disk::DISK), None, bytes::next(regions[0], regions[1], 0))?
+        && let Some(Some(at)) = found.tried(&place, None, bytes::next(regions[0], regions[1], 0))?
     {
-        found.bytes(&Place::new(disk::DISK), "bytes", at, regions);
+        found.bytes(&place, "bytes", at, regions);
     }
     let [table, _] = tables;
-    Ok(table)
+    Ok(table.ok())
+}
+
+/// Tells of a table that only one of the images has.
+fn lost(found: &mut Findings, place: &Place, tables: &[Result<Table, TableError>; 2]) {
+    let told = |table: &Result<Table, TableError>| match table {
+        Ok(table) => table.table.scheme.to_string(),
+        Err(_) => "none".to_owned(),
+    };
+    found.compare(place, "table", told(&tables[0]), told(&tables[1]));
+    let has_one = tables.iter().any(Result::is_ok);
+    for (side, table) in Side::BOTH.into_iter().zip(tables) {
+        if let Err(error) = table
+            && has_one
+        {
+            found.problem(place.clone(), side, error.to_string());
+        }
+    }
+}
+
+/// Compares a single file system, or a single file.
+fn without_table(found: &mut Findings, regions: [&Region; 2]) -> Result<(), Interrupted> {
+    if regions.iter().all(|region| filesystem::kind(region).is_some()) {
+        return filesystem::compare(found, &Place::default(), regions);
+    }
+    inside::compare(found, &Place::default(), "", regions)
 }

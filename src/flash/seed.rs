@@ -8,6 +8,7 @@
 //! comes here again: so the end is the same.
 
 use std::collections::BTreeMap;
+use std::collections::btree_map::Entry;
 use std::io;
 use std::path::Path;
 
@@ -17,11 +18,11 @@ use super::head;
 use super::target::Target;
 use super::write::Written;
 use crate::digest::Sha256;
+use crate::formats;
 use crate::image::layout::Role;
 use crate::seed::{DIRECTORY, Seed};
 use crate::track;
 use crate::units::MIB;
-use crate::volume::Disk;
 use crate::volume::fat::add::{AddError, Patch, ReadAt, add};
 
 /// Why a seed does not go onto an image.
@@ -64,19 +65,16 @@ impl Sowing {
         Ok(Sowing { start, size, files: seed.files() })
     }
 
-    /// Tries it on an image that lies there as it is. One that is packed is not looked into: what is wrong
-    /// with it turns out when it is there.
+    /// Tries it on an image that can be read in any order. What is wrong with one that comes in a row turns
+    /// out when it is there.
     ///
     /// # Errors
     /// When the partition does not take the seed.
-    pub fn rehearse(&self, image: &Path, head: &[u8]) -> Result<(), SowError> {
-        let Ok(disk) = Disk::open(image) else { return Ok(()) };
-        let is_plain = disk.region().read(0, head.len() as u64).is_ok_and(|bytes| bytes == head);
-        if !is_plain {
-            return Ok(());
-        }
-        let partition = disk.region().part(self.start, self.size);
-        self.patches(&|at, buffer| partition.read_exact(at, buffer)).map(|_| ()).map_err(SowError::Add)
+    pub fn rehearse(&self, image: &Path) -> Result<(), SowError> {
+        let parts = formats::read::open(image).and_then(|source| source.parts());
+        let Ok(Some(parts)) = parts else { return Ok(()) };
+        let read = |at: u64, buffer: &mut [u8]| parts.read_at(self.start.saturating_add(at), buffer);
+        self.patches(&read).map(|_| ()).map_err(SowError::Add)
     }
 
     /// Names of the files, with their directory.
@@ -127,14 +125,15 @@ impl Sowing {
         let mut bytes = &patch.bytes[..];
         while !bytes.is_empty() {
             let (block, skip) = split(at);
-            if !blocks.contains_key(&block) {
-                let old = read(target, block, ALIGN);
-                blocks.insert(block, old.map_err(|source| FlashError::ReadBack { at: block, source })?);
-            }
+            let buffer = match blocks.entry(block) {
+                Entry::Occupied(known) => known.into_mut(),
+                Entry::Vacant(new) => {
+                    let old = read(target, block, ALIGN);
+                    new.insert(old.map_err(|source| FlashError::ReadBack { at: block, source })?)
+                }
+            };
             let (now, rest) = bytes.split_at(bytes.len().min(ALIGN - skip));
-            if let Some(buffer) = blocks.get_mut(&block) {
-                buffer.room(ALIGN)[skip..skip + now.len()].copy_from_slice(now);
-            }
+            buffer.room(ALIGN)[skip..skip + now.len()].copy_from_slice(now);
             at += now.len() as u64;
             bytes = rest;
         }

@@ -262,7 +262,7 @@ pub struct Made {
 pub fn write<P: Fn(u64)>(job: &Job<'_>, begin: impl Fn(&str, u64) -> P) -> Result<Drafts, FormatError> {
     let mut drafts = Drafts::default();
     let is_entry = |format: &&Format| matches!(format.write, Writer::Entry);
-    let about = job.formats.iter().any(is_entry).then(|| About::read(job.raw)).transpose()?;
+    let about = job.formats.iter().any(is_entry).then(|| About::read(job.raw, job.image)).transpose()?;
     for format in job.formats.iter().filter(|format| !(job.keeps_raw && is_raw(format))) {
         let mut out = Out::create(&format.path(job.image))?;
         if job.raw.size() > LARGEST {

@@ -162,8 +162,8 @@ pub(super) mod tests {
         let body = format!("{PRIVATE_BASE64}AAAAABG5vbmUAAAAE");
         let texts = [
             format!("-----BEGIN OPENSSH PRIVATE KEY-----\n{body}\n"),
-            format!("-----BEGIN RSA PRIVATE KEY-----\nMIIEpAIBAAKCAQEA\n"),
-            format!("PuTTY-User-Key-File-3: ssh-ed25519\n"),
+            "-----BEGIN RSA PRIVATE KEY-----\nMIIEpAIBAAKCAQEA\n".to_owned(),
+            "PuTTY-User-Key-File-3: ssh-ed25519\n".to_owned(),
             body,
         ];
         for text in texts {

@@ -152,7 +152,8 @@ impl Network {
         self.0.iter().map(unit).collect()
     }
 
-    /// For cloud-init: netplan's format, version 2, in JSON, which is YAML as well.
+    /// For cloud-init: netplan's format, version 2, in JSON, which is YAML as well. Only where cloud-init hands
+    /// it to netplan are interfaces matched by a pattern.
     pub(super) fn netplan(&self) -> String {
         let ethernets = self.0.iter().map(|(name, interface)| {
             let mut settings = interface.netplan();
@@ -214,17 +215,17 @@ impl Interface {
         if self.dhcp {
             return json!({ "dhcp4": true });
         }
-        let texts = |all: &[Ip]| all.iter().map(|ip| ip.0.to_string()).collect::<Vec<_>>();
         let addresses: Vec<String> = self.addresses.iter().map(Address::to_string).collect();
         let mut settings = json!({ "addresses": addresses });
-        if !self.gateways.is_empty() {
-            // `default` as a name is not known to older releases of cloud-init.
-            let all = |ip: &Ip| if ip.0.is_ipv4() { "0.0.0.0/0" } else { "::/0" };
-            let routes = self.gateways.iter().map(|via| json!({ "to": all(via), "via": via.0.to_string() }));
-            settings["routes"] = routes.collect();
+        // Netplan would rather have routes, but no way to say a default one is understood by all releases of
+        // cloud-init where it does without netplan (canonical/cloud-init#3988, #4600).
+        for Ip(gateway) in &self.gateways {
+            let key = if gateway.is_ipv4() { "gateway4" } else { "gateway6" };
+            settings[key] = json!(gateway.to_string());
         }
         if !self.dns.is_empty() {
-            settings["nameservers"] = json!({ "addresses": texts(&self.dns) });
+            let servers: Vec<String> = self.dns.iter().map(|server| server.0.to_string()).collect();
+            settings["nameservers"] = json!({ "addresses": servers });
         }
         settings
     }

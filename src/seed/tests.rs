@@ -69,7 +69,8 @@ fn a_seed_becomes_the_files_of_its_directory() {
     let netplan: serde_json::Value = serde_json::from_str(&text("network-config")).unwrap();
     let eth0 = serde_json::json!({
         "addresses": ["192.0.2.17/24", "2001:db8::17/64"],
-        "routes": [{"to": "0.0.0.0/0", "via": "192.0.2.1"}, {"to": "::/0", "via": "fe80::1"}],
+        "gateway4": "192.0.2.1",
+        "gateway6": "fe80::1",
         "nameservers": {"addresses": ["192.0.2.53"]},
     });
     assert_eq!(netplan["ethernets"]["eth0"], eth0);

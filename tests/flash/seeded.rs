@@ -225,11 +225,20 @@ fn an_image_that_takes_no_seed_is_refused_before_anything_is_written() {
     let mut taken = tree();
     taken.file("seed/hostname", 0o644, Extents::bytes(*b"hunter2"));
     let taken = image(&desk, "generic", &taken);
-    let output =
-        factory(&["flash", "--yes", taken.to_str().unwrap(), "none", "--hostname", "k"]).output().unwrap();
-    assert!(said(&output).contains("because: there is a `seed` already"), "{}", said(&output));
     let expected = "error: the seed does not go onto the first partition";
     refused(&desk, &taken, &hostname, 3, expected);
+    succeed(&mut factory(&["convert", taken.to_str().unwrap(), "--to", "zst", "--to", "qcow2"]));
+    for name in ["disk.img.zst", "disk.qcow2"] {
+        refused(&desk, &desk.path(name), &hostname, 3, expected);
+    }
+    // What comes in a row cannot be looked into before.
+    let target = desk.path("target");
+    let mut command = factory(&["flash", "--yes", "-", target.to_str().unwrap(), "--hostname", "kiosk"]);
+    let output = command.stdin(File::open(&taken).unwrap()).output().unwrap();
+    let text = said(&output);
+    assert!(output.status.code() == Some(1) && text.contains("the target is not bootable"), "{text}");
+    assert!(text.contains("because: there is a `seed` already"), "{text}");
+    assert!(super::head(&target, 512).iter().all(|byte| *byte == 0));
     let mut full = tree();
     full.file("big", 0o644, Extents::bytes(noise(5, 26 * MIB + MIB / 4)));
     fs::write(desk.path("long"), [&b"#!/bin/sh\n"[..], &[b'#'; 250_000]].concat()).unwrap();
