@@ -69,7 +69,6 @@ impl From<FatError> for io::Error {
 pub struct Fat {
     region: Region,
     bits: Bits,
-    cluster_size: u64,
     clusters: u32,
     table: Table,
     root: Root,
@@ -140,9 +139,8 @@ impl Fat {
             Bits::ThirtyTwo => Root::Cluster(u32_at(&boot, 44)),
             _ => Root::At { start: geometry.root_at, size: geometry.root_size },
         };
-        let cluster_size = geometry.cluster_size;
         let clusters = table.clusters(&geometry);
-        Ok(Fat { region, bits, cluster_size, clusters, table, root, boot, geometry })
+        Ok(Fat { region, bits, clusters, table, root, boot, geometry })
     }
 
     /// Which FAT it is, by its number of clusters.
@@ -168,13 +166,13 @@ impl Fat {
         let mut files = Files::default();
         let problem = self.walk(&mut files).err().map(|error| error.to_string());
         let free = (2..self.clusters + 2).filter(|cluster| self.next(*cluster) == 0).count() as u64;
-        let size = u64::from(self.clusters) * self.cluster_size;
+        let size = u64::from(self.clusters) * self.geometry.cluster_size;
         Volume {
             kind: Kind::Fat,
             label: self.label(),
             uuid: Some(self.serial()),
             size,
-            used: size - free * self.cluster_size,
+            used: size - free * self.geometry.cluster_size,
             files,
             problem,
         }
@@ -243,7 +241,7 @@ impl Fat {
         let mut cluster = first;
         while bytes.len() < most && !self.is_end(cluster) {
             let at = self.offset(cluster).ok_or_else(broken)?;
-            bytes.extend(self.region.read(at, self.cluster_size)?);
+            bytes.extend(self.region.read(at, self.geometry.cluster_size)?);
             cluster = self.next(cluster);
         }
         Ok(bytes)
