@@ -28,6 +28,8 @@ impl Packing {
             [0x1f, 0x8b, ..] => Packing::Gzip,
             [0xfd, b'7', b'z', b'X', b'Z', 0, ..] => Packing::Xz,
             [0x28, 0xb5, 0x2f, 0xfd, ..] => Packing::Zstd,
+            // A frame to be skipped (3.1.2), which pzstd puts in front of each other one.
+            [0x50..=0x5f, 0x2a, 0x4d, 0x18, ..] => Packing::Zstd,
             _ => Packing::Plain,
         }
     }
@@ -202,6 +204,14 @@ mod tests {
             let twice = [packed.clone(), packed].concat();
             assert_eq!(unpack_all(&twice).unwrap(), TEXT.repeat(2), "{program}, two in a row");
         }
+    }
+
+    #[test]
+    fn frames_to_be_skipped_are_zstd_too() {
+        let skipped = [0x50, 0x2a, 0x4d, 0x18, 4, 0, 0, 0, 1, 2, 3, 4];
+        let packed = pack("zstd", &["-c", "-q"], TEXT);
+        assert_eq!(unpack_all(&[&skipped[..], &packed, &skipped, &packed].concat()).unwrap(), TEXT.repeat(2));
+        assert!(unpack_all(&[&skipped[..], &packed, &skipped[..7]].concat()).is_err());
     }
 
     #[test]

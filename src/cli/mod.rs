@@ -15,7 +15,7 @@ pub use media::{Convert, Devices, Flash};
 #[derive(Debug, Parser)]
 #[command(name = "factory", version, about, max_term_width = 100)]
 #[command(after_help = "\
-Exit codes: 0 done, 1 failed, 2 wrong usage, 3 refused for safety, 130 interrupted.
+Exit codes: 0 done, 1 failed, 2 wrong usage, 3 refused for safety, 130 interrupted; diff and repro have their own.
 
 To begin, in an empty directory:
   factory image --track generic    makes factory-generic.img

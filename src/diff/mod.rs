@@ -16,6 +16,7 @@ mod initramfs;
 mod inside;
 mod kernel;
 mod model;
+mod open;
 mod packages;
 mod render;
 mod squashfs;
@@ -28,9 +29,9 @@ use std::path::{Path, PathBuf};
 pub use model::{Comparison, Difference, First, Place, Problem, Side, What};
 pub use render::render;
 
-use crate::formats::read::{self, Kind, ReadError};
+use crate::formats::read::ReadError;
 use crate::interrupt::Interrupted;
-use crate::volume::{Disk, OpenError, Table};
+use crate::volume::{Disk, OpenError, Region, Table, TableError};
 use findings::Findings;
 
 /// Why two images cannot be compared.
@@ -42,8 +43,8 @@ pub enum DiffError {
     /// One cannot be read, or unpacked.
     #[error(transparent)]
     Read(#[from] ReadError),
-    /// There is no room for an image that is unpacked.
-    #[error("making a temporary file for `{}`", path.display())]
+    /// It cannot be unpacked to a temporary file.
+    #[error("unpacking `{}` to a temporary file", path.display())]
     Temporary {
         /// The image.
         path: PathBuf,
@@ -72,7 +73,7 @@ pub enum DiffError {
 /// When one cannot be opened or read, or the user asked to stop. What is wrong inside of one is in the
 /// [`Comparison`].
 pub fn compare(a: &Path, b: &Path) -> Result<Comparison, DiffError> {
-    let (one, other) = (open(a)?, open(b)?);
+    let (one, other) = (open::image(a)?, open::image(b)?);
     let failed = |source| DiffError::Compare { a: a.to_owned(), b: b.to_owned(), source };
     let first = bytes::next(one.region(), other.region(), 0).map_err(failed)?;
     let mut comparison = Comparison {
@@ -92,44 +93,55 @@ pub fn compare(a: &Path, b: &Path) -> Result<Comparison, DiffError> {
     Ok(comparison)
 }
 
-fn open(path: &Path) -> Result<Disk, DiffError> {
-    let source = read::open(path)?;
-    if source.kind() == Kind::Raw {
-        return Ok(Disk::open(path)?);
-    }
-    let temporary = |source| DiffError::Temporary { path: path.to_owned(), source };
-    let file = tempfile::tempfile().map_err(temporary)?;
-    let size = source.unpack(&file, |_| ())?;
-    Ok(Disk::new(file, size))
-}
-
 /// Compares all of two images that differ; the table of the first, where there is one.
 fn whole(found: &mut Findings, a: &Disk, b: &Disk) -> Result<Option<Table>, Interrupted> {
-    let tables = [a.table().ok(), b.table().ok()];
+    let place = Place::new(disk::DISK);
+    let tables = [a.table(), b.table()];
     let regions = [a.region(), b.region()];
-    if let [Some(one), Some(other)] = &tables {
-        disk::compare(found, [a, b], [one, other])?;
-    } else {
-        let place = Place::new(disk::DISK);
-        found.compare(&place, "size", a.size(), b.size());
-        let told = |table: &Option<Table>| {
-            table.as_ref().map_or("none".to_owned(), |it| it.table.scheme.to_string())
-        };
-        found.compare(&place, "table", told(&tables[0]), told(&tables[1]));
-        let place = Place::default();
-        if regions.iter().all(|region| filesystem::kind(region).is_some()) {
-            filesystem::compare(found, &place, regions)?;
-        } else {
-            inside::compare(found, &place, "", regions)?;
+    match &tables {
+        [Ok(one), Ok(other)] => disk::compare(found, [a, b], [one, other])?,
+        // One was lost: the other says where everything is.
+        [Ok(table), Err(_)] | [Err(_), Ok(table)] if a.size() == b.size() => {
+            lost(found, &place, &tables);
+            disk::compare(found, [a, b], [table, table])?;
+        }
+        _ => {
+            found.compare(&place, "size", a.size(), b.size());
+            lost(found, &place, &tables);
+            without_table(found, regions)?;
         }
     }
     // Nothing that differs goes by in silence.
     if found.differences.is_empty()
-        && let Some(Some(at)) =
-            found.tried(&Place::new(disk::DISK), None, bytes::next(regions[0], regions[1], 0))?
+        && let Some(Some(at)) = found.tried(&place, None, bytes::next(regions[0], regions[1], 0))?
     {
-        found.bytes(&Place::new(disk::DISK), "bytes", at, regions);
+        found.bytes(&place, "bytes", at, regions);
     }
     let [table, _] = tables;
-    Ok(table)
+    Ok(table.ok())
+}
+
+/// Tells of a table that only one of the images has.
+fn lost(found: &mut Findings, place: &Place, tables: &[Result<Table, TableError>; 2]) {
+    let told = |table: &Result<Table, TableError>| match table {
+        Ok(table) => table.table.scheme.to_string(),
+        Err(_) => "none".to_owned(),
+    };
+    found.compare(place, "table", told(&tables[0]), told(&tables[1]));
+    let has_one = tables.iter().any(Result::is_ok);
+    for (side, table) in Side::BOTH.into_iter().zip(tables) {
+        if let Err(error) = table
+            && has_one
+        {
+            found.problem(place.clone(), side, error.to_string());
+        }
+    }
+}
+
+/// Compares a single file system, or a single file.
+fn without_table(found: &mut Findings, regions: [&Region; 2]) -> Result<(), Interrupted> {
+    if regions.iter().all(|region| filesystem::kind(region).is_some()) {
+        return filesystem::compare(found, &Place::default(), regions);
+    }
+    inside::compare(found, &Place::default(), "", regions)
 }

@@ -24,8 +24,8 @@ use crate::units::{Bytes, MIB};
 /// Threads that write: as many requests are in flight.
 const WRITERS: usize = 4;
 
-/// Buffers of one piece each.
-const BUFFERS: usize = 8;
+/// Buffers of one piece each: for each writer, one that comes next, and the last piece. What is read ahead has others.
+const BUFFERS: usize = WRITERS + 2;
 
 /// Begins the mark of a target that is being written.
 const MARK: &[u8] = b"factory flash: not complete\n";
@@ -141,6 +141,8 @@ impl<'a, T: Target> Session<'a, T> {
             let done: Vec<_> = workers.into_iter().map(|worker| worker.join().expect("no panics")).collect();
             (read, done)
         });
+        // Reading back takes memory of its own.
+        drop(empty);
         let done = done.into_iter().collect::<Result<Vec<_>, _>>()?;
         let fed = read?;
         self.resize(fed.size)?;

@@ -96,7 +96,7 @@ mod tests {
         assert_eq!(blocks.within(4096..12_290).collect::<Vec<_>>(), [4096..8192, 12_288..12_290]);
         assert!(!blocks.touches(8192..12_288));
         let wide = blocks.widened(10_000);
-        assert_eq!((wide.size, &wide.ranges[..]), (20_000, &[0..20_000][..]));
+        assert_eq!((wide.size, wide.ranges.first(), wide.ranges.len()), (20_000, Some(&(0..20_000)), 1));
         let apart = Blocks { size: 100 * BLOCK, ranges: vec![BLOCK..2 * BLOCK, 8 * BLOCK..9 * BLOCK] };
         assert_eq!(apart.widened(3 * BLOCK).ranges, [0..3 * BLOCK, 6 * BLOCK..9 * BLOCK]);
     }

@@ -9,9 +9,9 @@
 //! The tar is in the format of GNU tar before POSIX, with a sparse file, as `tar --format=oldgnu -Sczf` makes
 //! it. Source: "GNU tar and POSIX tar" and `src/tar.h` of GNU tar, and "Import boot disk images" of Google.
 
-use std::io;
 use std::ops::Range;
 use std::sync::Arc;
+use std::{io, iter};
 
 use super::blocks::{BLOCK, Blocks};
 use super::read::parts::Parts;
@@ -73,7 +73,8 @@ impl Tar {
         };
         let places = runs.iter().map(place).collect();
         let size = (at + 2 * SECTOR).next_multiple_of(RECORD);
-        let blocks = Blocks { size, ranges: vec![0..size] };
+        let mut blocks = Blocks { size, ranges: Vec::new() };
+        blocks.push(0..size);
         Tar { head, raw: raw.clone(), runs, places, blocks }
     }
 }
@@ -106,7 +107,8 @@ impl Parts for Tar {
 fn head(runs: &[Range<u64>], size: u64) -> Vec<u8> {
     let packed: u64 = runs.iter().map(|run| run.end - run.start).sum();
     // The last one, of no bytes, says where the file ends.
-    let map: Vec<[u8; RUN]> = runs.iter().cloned().chain([size..size]).map(|run| entry(&run)).collect();
+    let map: Vec<[u8; RUN]> =
+        runs.iter().cloned().chain(iter::once(size..size)).map(|run| entry(&run)).collect();
     let (first, others) = map.split_at(map.len().min(RUNS_OF_HEADER));
     let mut header = vec![0; SECTOR as usize];
     let mut put = |at: usize, bytes: &[u8]| header[at..at + bytes.len()].copy_from_slice(bytes);

@@ -66,6 +66,10 @@ enum Suffix {
 /// The suffix of images that are not packed. They may have another.
 const IMG: &str = ".img";
 
+/// The largest disk that is written, in bytes: no file of ext4 is larger. Tables in memory follow from it, and
+/// images from outside may say that they are of any size.
+const LARGEST: u64 = 16 << 40;
+
 type WriteFn = fn(&Raw, &mut Out, &dyn Fn(u64)) -> Result<(), FormatError>;
 
 #[derive(Debug)]
@@ -136,8 +140,8 @@ pub enum FormatError {
     /// Something that is not a file stands there, or no file can be made.
     #[error(transparent)]
     Target(#[from] WriteError),
-    /// The format cannot hold that much.
-    #[error("`{}` would become larger than its format can be\n\nhint: take another format", .0.display())]
+    /// The disk is too large, or the format cannot hold that much.
+    #[error("`{}` would become larger than it can be", .0.display())]
     TooLarge(PathBuf),
     /// Raspberry Pi Imager has no use for it.
     #[error(
@@ -258,9 +262,12 @@ pub struct Made {
 pub fn write<P: Fn(u64)>(job: &Job<'_>, begin: impl Fn(&str, u64) -> P) -> Result<Drafts, FormatError> {
     let mut drafts = Drafts::default();
     let is_entry = |format: &&Format| matches!(format.write, Writer::Entry);
-    let about = job.formats.iter().any(is_entry).then(|| About::read(job.raw)).transpose()?;
+    let about = job.formats.iter().any(is_entry).then(|| About::read(job.raw, job.image)).transpose()?;
     for format in job.formats.iter().filter(|format| !(job.keeps_raw && is_raw(format))) {
         let mut out = Out::create(&format.path(job.image))?;
+        if job.raw.size() > LARGEST {
+            return Err(out.too_large());
+        }
         match format.write {
             Writer::Image(write) => write(job.raw, &mut out, &begin(format.name, job.raw.mapped()))?,
             Writer::Entry => {

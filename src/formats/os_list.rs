@@ -69,9 +69,9 @@ impl About {
     /// Reads it, before anything that takes long is begun.
     ///
     /// # Errors
-    /// When the image starts on no board that Imager offers images for.
-    pub(super) fn read(raw: &Raw) -> Result<Self, FormatError> {
-        let disk = opened(raw)?;
+    /// When the image starts on no board that Imager offers images for, or cannot be read.
+    pub(super) fn read(raw: &Raw, image: &Path) -> Result<Self, FormatError> {
+        let disk = opened(raw, image)?;
         About::of(&disk).ok_or_else(|| FormatError::NoRaspberryPi(raw.path().to_owned()))
     }
 
@@ -85,9 +85,18 @@ impl About {
     }
 }
 
-fn opened(raw: &Raw) -> Result<Disk, FormatError> {
-    let Some(file) = raw.file() else { return Err(FormatError::NoRaspberryPi(raw.path().to_owned())) };
-    Ok(Disk::new(file.try_clone().map_err(|source| raw.error(source))?, raw.size()))
+/// The image as a file: what is packed becomes one beside `image`, which has no name and is gone when it is
+/// closed.
+fn opened(raw: &Raw, image: &Path) -> Result<Disk, FormatError> {
+    let file = match raw.file() {
+        Some(file) => file.try_clone(),
+        None => {
+            let mut unpacked = Out::create(&super::FORMATS[0].path(image))?;
+            super::raw::write(raw, &mut unpacked, &|_| ())?;
+            unpacked.file().try_clone()
+        }
+    };
+    Ok(Disk::new(file.map_err(|source| raw.error(source))?, raw.size()))
 }
 
 /// What a slot says of itself, and the boards that it has device trees for, as Imager calls them.

@@ -81,7 +81,7 @@ pub(super) fn run(work: &Path, tar: &Path, rounds: usize, is_smoke: bool) {
     }
     let size = |path: &Path| path.metadata().unwrap().len() / 1_000_000;
     println!("zst: {} MB, and {} MB by zstd", size(&ours("img.zst")), size(&packed));
-    for format in ["zst", "gz", "qcow2", "bmap"] {
+    for format in ["zst", "gz", "qcow2", "qcow2-zstd", "vdi", "vmdk", "gce", "bmap"] {
         let peak = peak_memory_of(&convert(&image, format));
         println!("peak memory of {format}: {peak} MiB (goal: at most {MEMORY_GOAL})");
         assert!(peak <= MEMORY_GOAL, "too much memory");

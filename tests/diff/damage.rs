@@ -26,6 +26,19 @@ fn a_broken_directory_is_told_and_the_rest_is_compared() {
 }
 
 #[test]
+fn a_lost_table_is_told_and_the_other_says_where_partitions_are() {
+    let pair = Pair::new();
+    let size = fs::metadata(pair.b()).unwrap().len();
+    pair.put(512, &[0; 512]);
+    pair.put(size - 512, &[0; 512]);
+    pair.debugfs(SYSTEM_A, "set_inode_field /Image uid 5");
+    let said = pair.said();
+    assert!(said.starts_with("disk\n  ~ table GPT -> none, copies of the table 2 -> 0\n"), "{said}");
+    assert!(said.contains("\np2 system-a\n  ~ Image: owner 0:0 -> 5:0\n"), "{said}");
+    assert!(said.contains("\n  disk, in the second: there is no sound GPT"), "{said}");
+}
+
+#[test]
 fn a_file_whose_blocks_cannot_be_told_is_a_problem_and_no_end() {
     let pair = Pair::new();
     pair.debugfs(SYSTEM_A, "set_inode_field /Image block[0] 0x1234");

@@ -6,6 +6,7 @@ mod contents;
 mod damage;
 mod image;
 mod inputs;
+mod kinds;
 mod packed;
 mod patched;
 mod repro;

@@ -121,7 +121,16 @@ fn a_hole_that_is_filled_with_zeros_makes_no_difference() {
 fn extended_attributes_and_owners_are_told() {
     let pair = Pair::new();
     pair.debugfs(SYSTEM_A, "ea_set /Image user.note hello");
+    pair.machine.write("large", "x".repeat(300));
+    pair.debugfs(
+        SYSTEM_A,
+        &format!("ea_set -f {} /Image security.large", text(&pair.machine.project("large"))),
+    );
     pair.debugfs(SYSTEM_A, "set_inode_field /Image uid 70000");
     let said = pair.said();
-    assert!(said.contains("  ~ Image: owner 0:0 -> 70000:0, attribute user.note none -> hello\n"), "{said}");
+    let expected = format!(
+        "  ~ Image: owner 0:0 -> 70000:0, attribute security.large none -> {}..., attribute user.note none -> hello\n",
+        "x".repeat(72)
+    );
+    assert!(said.contains(&expected), "{said}");
 }

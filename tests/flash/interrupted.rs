@@ -15,7 +15,7 @@ use crate::loops::Loop;
 const INSTANTS: u32 = 8;
 
 /// What a run that did not end well may leave, and the one that did.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Copy, Debug, PartialEq)]
 pub(super) enum Left {
     Untouched,
     NotBootable,
@@ -23,7 +23,7 @@ pub(super) enum Left {
 }
 
 /// What a target is: nothing else is allowed.
-fn left(target: &Path, image: &[u8]) -> Left {
+pub(super) fn left(target: &Path, image: &[u8]) -> Left {
     let about = fs::metadata(target).unwrap();
     let now = head(target, if about.is_file() { about.len().min(SIZE) } else { SIZE });
     if now[..512].iter().all(|byte| *byte == 0) {

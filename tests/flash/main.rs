@@ -9,9 +9,12 @@
     reason = "a test fails where it stands"
 )]
 
+mod faults;
+mod fuse;
 mod interrupted;
 mod loops;
 mod network;
+mod question;
 mod seeded;
 mod sources;
 #[path = "../support/mod.rs"]

@@ -152,6 +152,13 @@ fn raspberry_pi_imager_gets_an_entry_that_is_true() {
         "https://example.org/images",
     ]);
     assert_eq!(fs::read(machine.project("disk.os_list.json")).unwrap(), text);
+    for packed in ["disk.img.zst", "disk.img.xz"] {
+        machine.run(&["convert", packed, "--to", "os-list"]);
+        let list: Value =
+            serde_json::from_slice(&fs::read(machine.project("disk.os_list.json")).unwrap()).unwrap();
+        assert_eq!(list["os_list"][0]["extract_sha256"], entry["extract_sha256"], "{packed}");
+        assert_eq!(list["os_list"][0]["devices"], entry["devices"], "{packed}");
+    }
     machine.run(&["convert", "disk.img", "--to", "os-list"]);
     let list: Value =
         serde_json::from_slice(&fs::read(machine.project("disk.os_list.json")).unwrap()).unwrap();

@@ -78,16 +78,27 @@ hint: write it elsewhere with `-o`
 #[test]
 fn formats_that_are_not_read_are_told_from_raw_images() {
     let machine = machine();
-    for (format, name) in [("vdi", "VDI"), ("vmdk", "VMDK")] {
+    let qemu = "make it raw with `qemu-img convert -O raw`";
+    let formats = [
+        ("vdi", "vdi", "a VDI image", qemu),
+        ("vmdk", "vmdk", "a VMDK image", qemu),
+        ("gce", "tar.gz", "a tar archive", "unpack it with `tar -xf`"),
+    ];
+    for (format, suffix, name, hint) in formats {
         machine.run(&["convert", "disk.img", "--to", format]);
-        let expected = "\
-error: `disk.FORMAT` is a NAME image, which is not read here
-
-hint: make it raw with `qemu-img convert -O raw`
-";
-        let expected = expected.replace("FORMAT", format).replace("NAME", name);
-        convert(&machine, &[&format!("disk.{format}"), "--to", "zst"], 1, &expected);
+        let expected = format!("error: `disk.{suffix}` is {name}, which is not read here\n\nhint: {hint}\n");
+        convert(&machine, &[&format!("disk.{suffix}"), "--to", "zst"], 1, &expected);
     }
+}
+
+#[test]
+fn a_disk_that_no_file_system_holds_is_refused_before_tables_are_made_for_it() {
+    let machine = machine();
+    let create = ["create", "-q", "-f", "qcow2", "-o", "cluster_size=2M", "x.qcow2", "17T"];
+    let made = Command::new("qemu-img").args(create).current_dir(machine.project(".")).output();
+    assert!(made.as_ref().is_ok_and(|made| made.status.success()), "{made:?}");
+    let expected = "error: `x.vdi` would become larger than it can be\n";
+    convert(&machine, &["x.qcow2", "--to", "vdi"], 1, expected);
 }
 
 #[test]

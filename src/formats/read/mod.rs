@@ -19,6 +19,7 @@ use crate::files;
 use crate::formats::blocks::BLOCK;
 use crate::formats::qcow2::MAGIC;
 use crate::interrupt::{self, Interrupted};
+use crate::units::SECTOR;
 use parts::{Holed, Parts};
 use qcow2::{Qcow2, Qcow2Error};
 use zst::Frames;
@@ -58,14 +59,14 @@ pub enum ReadError {
     Empty(PathBuf),
     /// A format that is not read.
     #[error(
-        "`{}` is a {format} image, which is not read here\n\nhint: make it raw with `qemu-img convert -O raw`",
-        path.display()
+        "`{}` is {}, which is not read here\n\nhint: {}",
+        path.display(), format.name, format.way_out
     )]
     Unread {
         /// The image.
         path: PathBuf,
-        /// What it is called.
-        format: &'static str,
+        /// What it is.
+        format: &'static Unread,
     },
     /// Its bytes do not come in the order of the disk.
     #[error("`{}` cannot be read from front to back", .0.display())]
@@ -118,18 +119,29 @@ impl Kind {
     }
 }
 
-/// What begins the files of formats that are not the bytes of the disk, and are not read: where, and what.
-const UNREAD: [(&str, usize, &[u8]); 4] = [
-    ("VMDK", 0, b"KDMV"),
-    ("VHDX", 0, b"vhdxfile"),
-    ("dynamic VHD", 0, b"conectix"),
-    ("VDI", 64, &0xbeda_107f_u32.to_le_bytes()),
+/// A format that would be taken for a raw image by its first bytes.
+#[derive(Debug, PartialEq, Eq)]
+pub struct Unread {
+    name: &'static str,
+    at: usize,
+    magic: &'static [u8],
+    way_out: &'static str,
+}
+
+const QEMU_IMG: &str = "make it raw with `qemu-img convert -O raw`";
+
+static UNREAD: [Unread; 5] = [
+    Unread { name: "a VMDK image", at: 0, magic: b"KDMV", way_out: QEMU_IMG },
+    Unread { name: "a VHDX image", at: 0, magic: b"vhdxfile", way_out: QEMU_IMG },
+    Unread { name: "a dynamic VHD image", at: 0, magic: b"conectix", way_out: QEMU_IMG },
+    Unread { name: "a VDI image", at: 64, magic: &0xbeda_107f_u32.to_le_bytes(), way_out: QEMU_IMG },
+    Unread { name: "a tar archive", at: 257, magic: b"ustar", way_out: "unpack it with `tar -xf`" },
 ];
 
-/// The format of a file that would be taken for a raw image.
-fn unread(head: &[u8]) -> Option<&'static str> {
-    let found = UNREAD.iter().find(|(_, at, magic)| head[*at..].starts_with(magic));
-    found.map(|(format, ..)| *format)
+impl Unread {
+    fn detect(head: &[u8]) -> Option<&'static Unread> {
+        UNREAD.iter().find(|format| head.get(format.at..).is_some_and(|rest| rest.starts_with(format.magic)))
+    }
 }
 
 /// Opens the image at `path`, a file or a block device.
@@ -144,10 +156,10 @@ pub fn open(path: &Path) -> Result<Source, ReadError> {
     }
     let mut file = File::open(path).map_err(failed)?;
     let size = file.seek(SeekFrom::End(0)).map_err(failed)?;
-    let mut head = [0; 128];
+    let mut head = [0; SECTOR as usize];
     let count = file.read_at(&mut head, 0).map_err(failed)?;
     file.rewind().map_err(failed)?;
-    match (Kind::detect(&head[..count]), unread(&head)) {
+    match (Kind::detect(&head[..count]), Unread::detect(&head)) {
         _ if size == 0 => Err(ReadError::Empty(path.to_owned())),
         (Kind::Raw, Some(format)) => Err(ReadError::Unread { path: path.to_owned(), format }),
         (kind, _) => Ok(Source { path: path.to_owned(), kind, file, size }),
@@ -232,6 +244,11 @@ impl Source {
             interrupt::check()?;
             let count = files::fill(&mut reader, &mut buffer)
                 .map_err(|source| ReadError::Read { path: self.path.clone(), source })?;
+            if at == 0
+                && let Some(format) = Unread::detect(&buffer[..count])
+            {
+                return Err(ReadError::Unread { path: self.path.clone(), format });
+            }
             put_data(to, at, &buffer[..count])
                 .and_then(|()| if count == 0 { to.set_len(at) } else { Ok(()) })
                 .map_err(|source| ReadError::Unpack { path: self.path.clone(), source })?;

@@ -16,7 +16,10 @@ use crate::volume::Spot;
 
 /// Inodes that have other uses than files, and what they are for.
 const SPECIAL: [(u32, &str); 3] =
-    [(1, "the bad blocks"), (7, "the room for descriptors"), (8, "the journal")];
+    [(1, "the bad blocks"), (ROOM, "the room for descriptors"), (8, "the journal")];
+
+/// The inode of the blocks that are kept for more descriptors.
+const ROOM: u32 = 7;
 
 /// Everything that is known of where bytes belong.
 #[derive(Debug)]
@@ -62,8 +65,17 @@ impl<'a> Areas<'a> {
         if let Ok(journal) = layout.inode(u32_at(&layout.superblock, 0xe0)) {
             areas.add_inode(&journal);
         }
+        areas.add_room();
         areas.areas.sort_by_key(|area| area.start);
         areas
+    }
+
+    /// The blocks of this inode are the ones behind the descriptors, but for the first of its map.
+    fn add_room(&mut self) {
+        let map = self.layout.inode(ROOM).and_then(|inode| self.layout.map(&inode));
+        if let Some(first) = map.ok().and_then(|map| map.nodes.first().copied()) {
+            self.add(first, 1, What::Map(ROOM));
+        }
     }
 
     fn add(&mut self, block: u64, count: u64, what: What) {

@@ -11,6 +11,7 @@
 //! ```
 //! Read as it is on the disk: what stands only in the journal is not looked at.
 
+use std::cell::Cell;
 use std::io;
 
 use super::{FEATURE_64BIT, SUPERBLOCK, is_ext4};
@@ -18,6 +19,8 @@ use crate::volume::Region;
 
 /// Bytes of descriptors that are read at most: those of 64 TiB.
 const MOST_DESCRIPTORS: u64 = 32 << 20;
+/// How often a block of directories or maps is read at most, on the average.
+const MOST_READS: u64 = 16;
 /// Largest block, in bytes, as a power of two.
 const LARGEST_BLOCK: u32 = 16;
 /// Descriptors lie in their groups and not behind the superblock.
@@ -60,6 +63,8 @@ pub struct Layout {
     pub descriptor_blocks: u64,
     /// The groups.
     pub groups: Vec<Group>,
+    /// Blocks of directories and maps that may be read still.
+    left: Cell<u64>,
 }
 
 pub(super) fn u16_at(bytes: &[u8], at: usize) -> u16 {
@@ -108,6 +113,7 @@ impl Layout {
             descriptor: 32,
             descriptor_blocks: 0,
             groups: Vec::new(),
+            left: Cell::new(region.size() / 1024 * MOST_READS),
             superblock,
         };
         if is_wide {
@@ -142,6 +148,13 @@ impl Layout {
         };
         self.groups = bytes.chunks_exact(self.descriptor as usize).map(group).collect();
         self.descriptor_blocks = size.div_ceil(self.block) + u64::from(u16_at(&self.superblock, 0xce));
+        Ok(())
+    }
+
+    /// Counts a block of a directory or map. Hostile ones share their blocks, and would take for ever.
+    pub(super) fn spend(&self) -> io::Result<()> {
+        let left = self.left.get().checked_sub(1).ok_or_else(|| wrong("its directories and maps overlap"))?;
+        self.left.set(left);
         Ok(())
     }
 

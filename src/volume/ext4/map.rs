@@ -94,6 +94,7 @@ impl Layout {
         if map.nodes.len() >= MOST_NODES {
             return Err(broken());
         }
+        self.spend()?;
         map.nodes.push(block);
         self.region.read(self.offset(block), self.block)
     }

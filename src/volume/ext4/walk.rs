@@ -82,6 +82,7 @@ impl Layout {
         let content = self.content(directory)?;
         let mut names = Vec::new();
         for at in (0..content.size().min(LARGEST)).step_by(self.block as usize) {
+            self.spend()?;
             let bytes = content.read(at, self.block.min(content.size() - at))?;
             entries(&bytes, |_, number, name| {
                 if number != 0 && name != b"." && name != b".." {

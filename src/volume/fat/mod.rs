@@ -69,11 +69,12 @@ impl From<FatError> for io::Error {
 pub struct Fat {
     region: Region,
     bits: Bits,
+    cluster_size: u64,
     clusters: u32,
     table: Table,
     root: Root,
     boot: Vec<u8>,
-    geometry: Geometry,
+    geometry: Box<Geometry>,
 }
 
 /// Width of a FAT's entries, which the number of clusters decides.
@@ -139,8 +140,9 @@ impl Fat {
             Bits::ThirtyTwo => Root::Cluster(u32_at(&boot, 44)),
             _ => Root::At { start: geometry.root_at, size: geometry.root_size },
         };
+        let cluster_size = geometry.cluster_size;
         let clusters = table.clusters(&geometry);
-        Ok(Fat { region, bits, clusters, table, root, boot, geometry })
+        Ok(Fat { region, bits, cluster_size, clusters, table, root, boot, geometry: Box::new(geometry) })
     }
 
     /// Which FAT it is, by its number of clusters.
@@ -166,13 +168,13 @@ impl Fat {
         let mut files = Files::default();
         let problem = self.walk(&mut files).err().map(|error| error.to_string());
         let free = (2..self.clusters + 2).filter(|cluster| self.next(*cluster) == 0).count() as u64;
-        let size = u64::from(self.clusters) * self.geometry.cluster_size;
+        let size = u64::from(self.clusters) * self.cluster_size;
         Volume {
             kind: Kind::Fat,
             label: self.label(),
             uuid: Some(self.serial()),
             size,
-            used: size - free * self.geometry.cluster_size,
+            used: size - free * self.cluster_size,
             files,
             problem,
         }
@@ -241,7 +243,7 @@ impl Fat {
         let mut cluster = first;
         while bytes.len() < most && !self.is_end(cluster) {
             let at = self.offset(cluster).ok_or_else(broken)?;
-            bytes.extend(self.region.read(at, self.geometry.cluster_size)?);
+            bytes.extend(self.region.read(at, self.cluster_size)?);
             cluster = self.next(cluster);
         }
         Ok(bytes)

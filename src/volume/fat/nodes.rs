@@ -101,10 +101,10 @@ impl Fat {
         while at < most && !self.is_end(cluster) {
             let from = self.offset(cluster).ok_or_else(|| FatError::Chain(path.to_owned()))?;
             match runs.last_mut() {
-                Some(last) if last.from + last.len == from => last.len += self.geometry.cluster_size,
-                _ => runs.push(Run { at, from, len: self.geometry.cluster_size }),
+                Some(last) if last.from + last.len == from => last.len += self.cluster_size,
+                _ => runs.push(Run { at, from, len: self.cluster_size }),
             }
-            at += self.geometry.cluster_size;
+            at += self.cluster_size;
             cluster = self.next(cluster);
         }
         Ok(runs)

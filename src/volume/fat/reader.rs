@@ -50,12 +50,12 @@ impl Fat {
     /// Bytes from `within` of `cluster` on that lie next to each other, up to `most`, and the
     /// cluster after the last one that they fill.
     fn stretch(&self, cluster: u32, within: u64, most: u64) -> (u64, u32) {
-        let mut length = self.geometry.cluster_size - within;
+        let mut length = self.cluster_size - within;
         let mut next = self.next(cluster);
         let mut last = cluster;
         while length < most && next == last + 1 && self.has_cluster(next) {
             last = next;
-            length += self.geometry.cluster_size;
+            length += self.cluster_size;
             next = self.next(last);
         }
         if length > most { (most, last) } else { (length, next) }
@@ -74,7 +74,7 @@ impl Read for FatReader<'_> {
         let (length, next) = self.fat.stretch(self.cluster, self.within, most);
         self.fat.region.read_exact(at, &mut buffer[..length as usize])?;
         let end = self.within + length;
-        self.within = end % self.fat.geometry.cluster_size;
+        self.within = end % self.fat.cluster_size;
         self.cluster = next;
         self.left -= length;
         Ok(length as usize)

@@ -12,7 +12,7 @@
 mod table;
 mod zeros;
 
-use std::collections::VecDeque;
+use std::collections::BTreeMap;
 use std::fs::File;
 use std::io::{self, ErrorKind};
 use std::os::unix::fs::FileExt as _;
@@ -28,8 +28,8 @@ const LONGEST_PACKED: u64 = LONGEST + (LONGEST >> 6);
 /// A frame may be one of zeros when it unpacks to so many times its length, and is no longer than this.
 const ZEROS_RATIO: u64 = 512;
 const ZEROS_PACKED: u64 = 256 << 10;
-/// Frames that are kept unpacked.
-const SLOTS: usize = 3;
+/// Frames that are kept unpacked, for as many readers that go forward.
+const SLOTS: usize = 2;
 
 /// A file of zstd frames that are known.
 pub struct Frames {
@@ -37,8 +37,8 @@ pub struct Frames {
     /// In order; behind the last one there is an empty one, where all ends.
     frames: Vec<Frame>,
     blocks: Blocks,
-    /// Those that were asked for, the latest last.
-    slots: Mutex<VecDeque<Arc<Slot>>>,
+    /// Those that were asked for, by their order. The first one is given up for another.
+    slots: Mutex<BTreeMap<usize, Arc<Slot>>>,
     /// What nobody uses just now.
     tools: Mutex<Vec<Tools>>,
 }
@@ -52,10 +52,7 @@ struct Frame {
 }
 
 /// A frame, unpacked, or empty when nobody has done that yet.
-struct Slot {
-    frame: usize,
-    bytes: Mutex<Vec<u8>>,
-}
+type Slot = Mutex<Vec<u8>>;
 
 /// What unpacks: memory that is used again, since to ask for it costs time, and to give it back more of it.
 #[derive(Default)]
@@ -100,7 +97,7 @@ impl Frames {
     /// Fills `part` with what a frame has from `offset` on.
     fn copy(&self, frame: usize, offset: usize, part: &mut [u8]) -> io::Result<()> {
         let slot = self.slot(frame);
-        let mut bytes = lock(&slot.bytes);
+        let mut bytes = lock(&slot);
         if bytes.is_empty() {
             let mut tools = lock(&self.tools).pop().unwrap_or_default();
             let done = self.unpack(frame, &mut tools, &mut bytes);
@@ -114,17 +111,16 @@ impl Frames {
 
     fn slot(&self, frame: usize) -> Arc<Slot> {
         let mut slots = lock(&self.slots);
-        let known = slots.iter().position(|slot| slot.frame == frame);
-        let slot = known.and_then(|place| slots.remove(place)).unwrap_or_else(|| {
-            let oldest = if slots.len() < SLOTS { None } else { slots.pop_front() };
-            // Nobody else may be reading it still.
-            let free = oldest.and_then(Arc::into_inner).map(|slot| slot.bytes);
-            let mut bytes = free.unwrap_or_default();
-            bytes.get_mut().unwrap_or_else(PoisonError::into_inner).clear();
-            Arc::new(Slot { frame, bytes })
-        });
-        slots.push_back(Arc::clone(&slot));
-        slot
+        if let Some(slot) = slots.get(&frame) {
+            return Arc::clone(slot);
+        }
+        let first = if slots.len() < SLOTS { None } else { slots.pop_first() };
+        // Somebody may be reading it still.
+        let free = first.and_then(|(_, slot)| Arc::into_inner(slot));
+        let mut bytes =
+            free.map_or_else(Vec::new, |slot| slot.into_inner().unwrap_or_else(PoisonError::into_inner));
+        bytes.clear();
+        Arc::clone(slots.entry(frame).or_insert_with(|| Arc::new(Mutex::new(bytes))))
     }
 
     fn unpack(&self, frame: usize, tools: &mut Tools, bytes: &mut Vec<u8>) -> io::Result<()> {

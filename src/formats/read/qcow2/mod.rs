@@ -11,6 +11,8 @@
 //! it is known which clusters hold something. No table may be used twice, so that this ends with the file.
 //! Source: docs/interop/qcow2.txt of QEMU. Numbers are big-endian.
 
+mod header;
+
 use std::fs::File;
 use std::io::{self, Read as _};
 use std::ops::Range;
@@ -20,16 +22,13 @@ use flate2::{Decompress, FlushDecompress};
 
 use super::parts::Parts;
 use crate::formats::blocks::Blocks;
-use crate::formats::qcow2::{COMPRESSED, Feature, MAGIC, OFFSET, ZERO, ZSTD, packed_offset_bits};
+use crate::formats::qcow2::{COMPRESSED, OFFSET, ZERO, packed_offset_bits};
 use crate::interrupt::{self, Interrupted};
 use crate::units::SECTOR;
+use header::{Header, Packing, u64_at};
 
-/// Sizes of clusters that there may be, as powers of 2.
-const CLUSTER_BITS: std::ops::RangeInclusive<u32> = 9..=21;
 /// Most entries of the L1 table: QEMU takes no larger one either.
 const MOST_L1: u64 = (32 << 20) / 8;
-/// Length of the header in versions 2 and 3, up to where the compression is told.
-const HEADER: [usize; 2] = [72, 104];
 /// What packed clusters may ask for to be unpacked, as a power of 2: four times the largest cluster.
 const WINDOW_BITS: u32 = 23;
 
@@ -64,24 +63,6 @@ pub enum Qcow2Error {
     Interrupted(#[from] Interrupted),
 }
 
-/// What packed clusters are packed with.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Packing {
-    Deflate,
-    Zstd,
-}
-
-/// What of the header counts for reading.
-#[derive(Clone, Copy, Debug)]
-struct Header {
-    version: u32,
-    cluster_bits: u32,
-    size: u64,
-    l1: u64,
-    l1_entries: u64,
-    packing: Packing,
-}
-
 /// Where the bytes of a cluster are.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Cluster {
@@ -99,65 +80,6 @@ pub struct Qcow2 {
     /// Where the L2 tables are, 0 for none.
     l1: Vec<u64>,
     blocks: Blocks,
-}
-
-impl Header {
-    fn decode(bytes: &[u8]) -> Result<Self, Qcow2Error> {
-        let damaged = || Qcow2Error::Damaged("its header");
-        let number = |at: usize| u32_at(bytes, at).ok_or_else(damaged);
-        let long = |at: usize| u64_at(bytes, at).ok_or_else(damaged);
-        let version = number(4)?;
-        if !bytes.starts_with(MAGIC) {
-            return Err(damaged());
-        }
-        if !(2..=3).contains(&version) {
-            return Err(Qcow2Error::Version(version));
-        }
-        let packing = if version == 3 { features(long(72)?, number(100)?, bytes)? } else { Packing::Deflate };
-        if long(8)? != 0 {
-            return Err(Qcow2Error::Backed);
-        }
-        if number(32)? != 0 {
-            return Err(Qcow2Error::Encrypted);
-        }
-        let header = Header {
-            version,
-            cluster_bits: number(20)?,
-            size: long(24)?,
-            l1: long(40)?,
-            l1_entries: number(36)?.into(),
-            packing,
-        };
-        if CLUSTER_BITS.contains(&header.cluster_bits) { Ok(header) } else { Err(damaged()) }
-    }
-
-    fn cluster(&self) -> u64 {
-        1 << self.cluster_bits
-    }
-
-    /// Bytes of the disk that an L2 table describes.
-    fn reach(&self) -> u64 {
-        self.cluster() * (self.cluster() / 8)
-    }
-}
-
-/// Checks what the image asks its readers to know, and tells what it is packed with.
-fn features(asked: u64, header_len: u32, bytes: &[u8]) -> Result<Packing, Qcow2Error> {
-    let uses = |feature: Feature| asked & feature.bit() != 0;
-    let known = [Feature::Dirty, Feature::Corrupt, Feature::DataFile, Feature::Packing, Feature::Subclusters];
-    let unknown = known.iter().fold(asked, |left, feature| left & !feature.bit());
-    let packing = if header_len as usize > HEADER[1] { bytes.get(HEADER[1]) } else { None };
-    match packing.copied().unwrap_or(0) {
-        _ if uses(Feature::Corrupt) => Err(Qcow2Error::Corrupt),
-        _ if uses(Feature::DataFile) => Err(Qcow2Error::Feature("a second file for its data".to_owned())),
-        _ if uses(Feature::Subclusters) => Err(Qcow2Error::Feature("subclusters".to_owned())),
-        _ if unknown != 0 => {
-            Err(Qcow2Error::Feature(format!("features that are unknown here ({unknown:#x})")))
-        }
-        0 if !uses(Feature::Packing) => Ok(Packing::Deflate),
-        ZSTD if uses(Feature::Packing) => Ok(Packing::Zstd),
-        other => Err(Qcow2Error::Feature(format!("a compression that is unknown here ({other})"))),
-    }
 }
 
 impl Qcow2 {
@@ -189,8 +111,9 @@ impl Qcow2 {
         let mut places: Vec<u64> = tables.iter().copied().filter(|place| *place != 0).collect();
         places.sort_unstable();
         let is_twice = places.windows(2).any(|pair| pair[0] == pair[1]);
-        let is_outside =
-            places.iter().any(|at| at % self.header.cluster() != 0 || at + self.header.cluster() > self.len);
+        let is_outside = places
+            .iter()
+            .any(|at| !at.is_multiple_of(self.header.cluster()) || at + self.header.cluster() > self.len);
         if is_twice || is_outside { Err(Qcow2Error::Damaged("its L2 tables")) } else { Ok(tables) }
     }
 
@@ -233,7 +156,7 @@ impl Qcow2 {
         match at {
             _ if self.header.version > 2 && entry & ZERO != 0 => Ok(Cluster::Zeros),
             0 => Ok(Cluster::Zeros),
-            _ if at % self.header.cluster() != 0 || at + needed > self.len => {
+            _ if !at.is_multiple_of(self.header.cluster()) || at + needed > self.len => {
                 Err(Qcow2Error::Damaged("a cluster is outside of the file"))
             }
             _ => Ok(Cluster::Plain(at)),
@@ -358,12 +281,4 @@ impl From<Qcow2Error> for io::Error {
             error => io::Error::new(io::ErrorKind::InvalidData, error),
         }
     }
-}
-
-fn u32_at(bytes: &[u8], at: usize) -> Option<u32> {
-    bytes.get(at..at + 4)?.try_into().ok().map(u32::from_be_bytes)
-}
-
-fn u64_at(bytes: &[u8], at: usize) -> Option<u64> {
-    bytes.get(at..at + 8)?.try_into().ok().map(u64::from_be_bytes)
 }
