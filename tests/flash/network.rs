@@ -63,7 +63,7 @@ fn breaking(request: &Request, file: &[u8], tag: &str) -> Answer {
 #[test]
 fn an_image_comes_from_a_server_and_goes_on_where_the_connection_broke() {
     let world = World::new();
-    world.route(|request, file| Answer::ranged(request, file));
+    world.route(Answer::ranged);
     world.becomes();
     world.route(|request, file| breaking(request, file, "\"one\""));
     let before = world.server.asked("disk").len();
@@ -154,7 +154,7 @@ fn what_a_server_does_not_have_leaves_the_target_untouched() {
 #[test]
 fn the_digest_must_be_named_and_right() {
     let world = World::new();
-    world.route(|request, file| Answer::ranged(request, file));
+    world.route(Answer::ranged);
     let wrong = Sha256::of(b"").to_string();
     let words = format!("has the sha256 {}, but `--sha256` says {wrong}", Sha256::of(&world.packed));
     world.targets.fails(&world.url(), &["--sha256", &wrong], Left::NotBootable, &words);

@@ -79,7 +79,7 @@ impl Targets {
     /// Must fail with these words.
     pub(super) fn fails(&self, image: &str, arguments: &[&str], left: Left, words: &str) {
         let change = |command: &mut Command| _ = command.args(arguments);
-        let said = said(&self.each(image, &change, 1, left.clone()));
+        let said = said(&self.each(image, &change, 1, left));
         let state =
             if left == Left::Untouched { "nothing was written" } else { "the target is not bootable" };
         assert!(said.contains(state) && said.contains(words), "{words}: {said}");
