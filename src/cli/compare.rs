@@ -18,7 +18,7 @@ they belong to are named.
 
 Exit codes, as those of diff(1): 0 identical, 1 they differ, 2 they could not be compared.")]
 pub struct Diff {
-    /// An image or a device; images may be packed with zstd, gzip or xz.
+    /// An image or a device; images may be packed with zstd, gzip or xz, or be qcow2.
     #[arg(value_name = "A")]
     pub a: PathBuf,
     /// Another one.

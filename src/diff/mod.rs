@@ -16,6 +16,7 @@ mod initramfs;
 mod inside;
 mod kernel;
 mod model;
+mod open;
 mod packages;
 mod render;
 mod squashfs;
@@ -28,7 +29,7 @@ use std::path::{Path, PathBuf};
 pub use model::{Comparison, Difference, First, Place, Problem, Side, What};
 pub use render::render;
 
-use crate::formats::read::{self, Kind, ReadError};
+use crate::formats::read::ReadError;
 use crate::interrupt::Interrupted;
 use crate::volume::{Disk, OpenError, Region, Table, TableError};
 use findings::Findings;
@@ -42,8 +43,8 @@ pub enum DiffError {
     /// One cannot be read, or unpacked.
     #[error(transparent)]
     Read(#[from] ReadError),
-    /// There is no room for an image that is unpacked.
-    #[error("making a temporary file for `{}`", path.display())]
+    /// It cannot be unpacked to a temporary file.
+    #[error("unpacking `{}` to a temporary file", path.display())]
     Temporary {
         /// The image.
         path: PathBuf,
@@ -72,7 +73,7 @@ pub enum DiffError {
 /// When one cannot be opened or read, or the user asked to stop. What is wrong inside of one is in the
 /// [`Comparison`].
 pub fn compare(a: &Path, b: &Path) -> Result<Comparison, DiffError> {
-    let (one, other) = (open(a)?, open(b)?);
+    let (one, other) = (open::image(a)?, open::image(b)?);
     let failed = |source| DiffError::Compare { a: a.to_owned(), b: b.to_owned(), source };
     let first = bytes::next(one.region(), other.region(), 0).map_err(failed)?;
     let mut comparison = Comparison {
@@ -90,17 +91,6 @@ pub fn compare(a: &Path, b: &Path) -> Result<Comparison, DiffError> {
         (comparison.differences, comparison.problems) = (found.differences, found.problems);
     }
     Ok(comparison)
-}
-
-fn open(path: &Path) -> Result<Disk, DiffError> {
-    let source = read::open(path)?;
-    if source.kind() == Kind::Raw {
-        return Ok(Disk::open(path)?);
-    }
-    let temporary = |source| DiffError::Temporary { path: path.to_owned(), source };
-    let file = tempfile::tempfile().map_err(temporary)?;
-    let size = source.unpack(&file, |_| ())?;
-    Ok(Disk::new(file, size))
 }
 
 /// Compares all of two images that differ; the table of the first, where there is one.

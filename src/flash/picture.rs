@@ -156,7 +156,7 @@ mod tests {
         let expected =
             [0..MIB, MIB..MIB + 12288, 3 * MIB - 4096..3 * MIB, 3 * MIB..4 * MIB, 4 * MIB..4 * MIB + 5000];
         assert_eq!(pieces(&data, 4 * MIB + 5000), expected);
-        assert_eq!(pieces(&[], 5), [0..5]);
+        assert_eq!(pieces(&[], 5), vec![Range { start: 0, end: 5 }]);
         assert_eq!(pieces(&[], 0), []);
     }
 

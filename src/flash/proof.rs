@@ -304,7 +304,8 @@ mod tests {
     fn a_map_of_another_length_is_told() {
         let disk = vec![5; 10 * BLOCK as usize];
         for size in [9 * BLOCK, 11 * BLOCK] {
-            let error = taken(&disk, &[0..2], |map| map.blocks.size = size, 4096).unwrap_err().to_string();
+            let error =
+                taken(&disk, &[0..2, 4..7], |map| map.blocks.size = size, 4096).unwrap_err().to_string();
             let expected = format!(
                 "`disk.bmap` is the block map of an image of {size} bytes, but `disk.img` has 40960\n\n"
             );

@@ -57,7 +57,9 @@ impl Out {
                 interrupt::check()?;
                 let at = self.at + (batch.start - range.start);
                 let done = raw.file().map_or(0, |from| clone(from, self.file(), batch.clone(), at));
-                self.copy_through_memory(raw, batch.start + done..batch.end, at + done)?;
+                if done < batch.end - batch.start {
+                    self.copy_through_memory(raw, batch.start + done..batch.end, at + done)?;
+                }
                 progress(batch.end - batch.start);
             }
         }

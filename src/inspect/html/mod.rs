@@ -5,7 +5,7 @@
 //!              --> space: treemaps -----+--> one page, with palette and style sheet in it
 //!              --> words: tables ------/
 //! ```
-//! Whatever comes from the image goes through [`escape::Text`]; should that ever fail, the page's policy
+//! Whatever comes from the image goes through `escape::Text`; should that ever fail, the page's policy
 //! still forbids a browser to run or to load anything. The same image makes the same bytes.
 
 mod bars;

@@ -74,7 +74,7 @@ pub struct Fat {
     table: Table,
     root: Root,
     boot: Vec<u8>,
-    geometry: Geometry,
+    geometry: Box<Geometry>,
 }
 
 /// Width of a FAT's entries, which the number of clusters decides.
@@ -142,7 +142,7 @@ impl Fat {
         };
         let cluster_size = geometry.cluster_size;
         let clusters = table.clusters(&geometry);
-        Ok(Fat { region, bits, cluster_size, clusters, table, root, boot, geometry })
+        Ok(Fat { region, bits, cluster_size, clusters, table, root, boot, geometry: Box::new(geometry) })
     }
 
     /// Which FAT it is, by its number of clusters.
