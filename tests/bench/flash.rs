@@ -64,14 +64,12 @@ fn main() {
     for race in &races {
         race.run(&bmap, if is_smoke { 1 } else { ROUNDS }, is_smoke);
     }
-    for image in [&raw, &mapped, &packed, &own] {
-        memory(image, &copy, is_smoke);
-    }
     if let Some(device) = device {
         run(Command::new("losetup").args(["-d", &device]));
     }
-    memory(&raw, &copy, is_smoke);
-    memory(&packed, &copy, is_smoke);
+    for image in [&raw, &mapped, &packed, &own] {
+        memory(image, &copy, is_smoke);
+    }
 }
 
 /// A GPT of sfdisk's, and so many runs of 10 MiB that do not compress to nothing, far apart.
