@@ -58,14 +58,20 @@ const KINDS: [&[&str]; 6] = [
     &["-t", "ext4", "-O", "64bit,metadata_csum,^flex_bg,^has_journal"],
 ];
 
-#[test]
-fn every_kind_of_ext_is_read_as_what_it_was_made_of() {
+/// Looks at the directory and at the file system made of it in each way.
+fn for_every_kind(look: impl Fn(&[&str], &Path, &Region)) {
     let scratch = tempfile::tempdir().unwrap();
     let (dir, image) = (scratch.path().join("dir"), scratch.path().join("image"));
     tree(&dir);
     for options in KINDS {
-        let region = format(&dir, &image, options);
-        let layout = Layout::read(&region).unwrap();
+        look(options, &dir, &format(&dir, &image, options));
+    }
+}
+
+#[test]
+fn every_kind_of_ext_is_read_as_what_it_was_made_of() {
+    for_every_kind(|options, dir, region| {
+        let layout = Layout::read(region).unwrap();
         let walk = layout.walk().unwrap();
         assert!(walk.problems.is_empty(), "{options:?}: {:?}", walk.problems);
         let mut names = BTreeMap::new();
@@ -91,17 +97,13 @@ fn every_kind_of_ext_is_read_as_what_it_was_made_of() {
         let at = bytes.windows(64).position(|window| window == needle).unwrap() as u64;
         let structure = areas.spot(at).structure;
         assert!(["content of `noise`", "content of `many/deep/again`"].contains(&&*structure), "{structure}");
-    }
+    });
 }
 
 #[test]
 fn every_byte_of_a_file_system_belongs_to_something() {
-    let scratch = tempfile::tempdir().unwrap();
-    let (dir, image) = (scratch.path().join("dir"), scratch.path().join("image"));
-    tree(&dir);
-    for options in KINDS {
-        let region = format(&dir, &image, options);
-        let layout = Layout::read(&region).unwrap();
+    for_every_kind(|options, _, region| {
+        let layout = Layout::read(region).unwrap();
         let walk = layout.walk().unwrap();
         let areas = Areas::new(&layout, &walk);
         let mut at = 0;
@@ -114,7 +116,7 @@ fn every_byte_of_a_file_system_belongs_to_something() {
             assert!(!(is_free && holds), "{options:?} at {at}: {spot:?}");
             at = spot.end;
         }
-    }
+    });
 }
 
 #[test]

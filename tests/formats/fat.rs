@@ -11,7 +11,7 @@ use proptest::prelude::*;
 use crate::oracle::{FSCK_VFAT, MDIR, MTYPE, Written, run};
 use crate::trees::{self, bytes, noise};
 
-fn options(size: Bytes) -> Options {
+pub(crate) fn options(size: Bytes) -> Options {
     Options {
         size,
         serial: 0xfac7_0001,

@@ -7,15 +7,16 @@ use std::path::Path;
 use std::sync::Arc;
 
 use factory::image::extents::Extents;
-use factory::image::fat::{Kind, Options, format, needed};
+use factory::image::fat::{Kind, format, needed};
 use factory::tool::Tool;
 use factory::tree::FileTree;
-use factory::units::{Bytes, Sectors};
+use factory::units::Bytes;
 use factory::volume::Region;
 use factory::volume::fat::add::{AddError, Patch, add};
 use factory::volume::fat::{Bits, Fat};
 use proptest::prelude::*;
 
+use crate::fat::options;
 use crate::oracle::{FSCK_VFAT, MDIR, MTYPE, run};
 use crate::trees::noise;
 
@@ -25,15 +26,7 @@ const MDEL: Tool = Tool { program: "mdel", package: "mtools" };
 
 /// The bytes of a file system of ours.
 fn volume(tree: &FileTree, size: Bytes) -> Vec<u8> {
-    let options = Options {
-        size,
-        serial: 0xfac7_0001,
-        label: "ESP".into(),
-        epoch: 1_700_000_001,
-        hidden_sectors: Sectors(2048),
-        kind: Kind::Auto,
-    };
-    let extents = format(tree, &options).unwrap().extents;
+    let extents = format(tree, &options(size)).unwrap().extents;
     let mut bytes = vec![0; extents.size() as usize];
     extents.read_at(0, &mut bytes).unwrap();
     bytes
