@@ -3,11 +3,9 @@
 use std::path::{Path, PathBuf};
 
 use super::devices::{Device, Use};
+use crate::image::claim::{self, sectors};
 use crate::image::mbr;
 use crate::units::{Bytes, SECTOR};
-
-/// Where a GPT's header tells the sector of the other one (UEFI 2.10, table 5.5).
-const SECOND_HEADER: usize = 32;
 
 /// Why nothing is written, and the way out.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -187,20 +185,8 @@ pub fn fits(path: &Path, target: Room, name: &str, size: Option<u64>, head: &[u8
 /// # Errors
 /// When it is cut off.
 pub fn whole(name: &str, has: u64, head: &[u8]) -> Result<(), Refusal> {
-    let needs = end(head).unwrap_or_default().max(has.next_multiple_of(SECTOR));
+    let needs = claim::end(head).unwrap_or_default().max(has.next_multiple_of(SECTOR));
     if needs == has { Ok(()) } else { Err(Refusal::CutOff { image: name.to_owned(), has, needs }) }
-}
-
-/// Where the table says that the disk ends, at least: behind the second header of a GPT, or behind the last
-/// partition.
-fn end(head: &[u8]) -> Option<u64> {
-    if let Some(sector) = sectors(head) {
-        let header = head.get(sector as usize..)?;
-        let second = u64::from_le_bytes(header.get(SECOND_HEADER..SECOND_HEADER + 8)?.try_into().ok()?);
-        return second.checked_add(1)?.checked_mul(sector);
-    }
-    let table = mbr::decode(head.get(..512)?, Bytes(u64::MAX)).ok()?;
-    table.entries.iter().map(|entry| (entry.start + entry.length).bytes().0).max()
 }
 
 /// The room that a target has.
@@ -212,17 +198,11 @@ pub struct Room {
     pub sector: u64,
 }
 
-/// Bytes in the sectors that a GPT is made for: its header is in the second one (UEFI 2.10, 5.3.2).
-fn sectors(head: &[u8]) -> Option<u64> {
-    [SECTOR, 4096]
-        .into_iter()
-        .find(|size| head.get(*size as usize..).is_some_and(|rest| rest.starts_with(b"EFI PART")))
-}
-
 #[cfg(test)]
 mod tests {
     use super::super::devices::Bus;
     use super::*;
+    use crate::image::claim::SECOND_HEADER;
 
     fn stick() -> Device {
         Device {

@@ -140,6 +140,19 @@ pub enum FormatError {
     /// Something that is not a file stands there, or no file can be made.
     #[error(transparent)]
     Target(#[from] WriteError),
+    /// Less is there than its partition table speaks of, as when a packed image was cut between two frames.
+    #[error(
+        "`{}` is cut off: it has {has} bytes, and should have {needs}\n\nhint: copy or download it again",
+        path.display()
+    )]
+    CutOff {
+        /// The image.
+        path: PathBuf,
+        /// Its length in bytes.
+        has: u64,
+        /// The length that its partition table tells, in bytes.
+        needs: u64,
+    },
     /// The disk is too large, or the format cannot hold that much.
     #[error("`{}` would become larger than it can be", .0.display())]
     TooLarge(PathBuf),
@@ -320,6 +333,7 @@ pub fn convert<P: Fn(u64) + Send>(
             (out.raw()?, Some(out))
         }
     };
+    raw.check_length(source.path())?;
     let keeps_raw = unpacked.is_some() && formats.iter().any(|format| is_raw(format));
     let mut drafts = write(&Job { raw: &raw, image, formats, keeps_raw, url_base }, begin)?;
     drafts.0.extend(unpacked.filter(|_| keeps_raw).map(|out| (&FORMATS[0], out)));

@@ -10,9 +10,10 @@ use super::blocks::Blocks;
 use super::read::parts::{Holed, Parts};
 use super::{FormatError, Out};
 use crate::identity::BuildId;
+use crate::image::claim;
 
-/// How many bytes tell one image from another: all of a partition table, and something of what follows.
-const IDENTIFIED: u64 = 64 << 10;
+/// First bytes that tell one image from another: all of a partition table, and something of what follows.
+const HEAD: u64 = 64 << 10;
 
 /// The image, open, with its holes known. They are never read.
 #[derive(Clone)]
@@ -82,12 +83,24 @@ impl Raw {
         Ok(())
     }
 
+    /// Whether all is there that its partition table speaks of. Errors name `path`.
+    pub(super) fn check_length(&self, path: &Path) -> Result<(), FormatError> {
+        match claim::end(&self.head()?).filter(|needs| *needs > self.size()) {
+            Some(needs) => Err(FormatError::CutOff { path: path.to_owned(), has: self.size(), needs }),
+            None => Ok(()),
+        }
+    }
+
     /// An id that those of its formats follow from: of its size and its first bytes, where the ids of
     /// partition tables stand.
     pub(super) fn id(&self) -> Result<BuildId, FormatError> {
+        Ok(BuildId::of(&[&self.size().to_le_bytes(), &self.head()?]))
+    }
+
+    fn head(&self) -> Result<Vec<u8>, FormatError> {
         let mut head = Vec::new();
-        self.read(0..self.size().min(IDENTIFIED), &mut head)?;
-        Ok(BuildId::of(&[&self.size().to_le_bytes(), &head]))
+        self.read(0..self.size().min(HEAD), &mut head)?;
+        Ok(head)
     }
 
     pub(super) fn error(&self, source: io::Error) -> FormatError {

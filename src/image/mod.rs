@@ -7,6 +7,7 @@
 //!
 //! All of it but [`mod@write`] is pure: no file's content is read before the one pass of the writer.
 
+pub mod claim;
 pub mod ext4;
 pub mod extents;
 pub mod fat;

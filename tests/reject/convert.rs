@@ -54,6 +54,31 @@ fn a_packed_image_that_is_cut_off_or_damaged_is_refused() {
 }
 
 #[test]
+fn an_image_that_ends_with_its_first_frame_is_not_taken_for_a_shorter_one() {
+    let machine = machine();
+    let mut disk = fs::read(machine.project("disk.img")).unwrap().repeat(4);
+    // An MBR with one partition, from sector 1 to the end of the 4 MiB.
+    disk[446..512].fill(0);
+    disk[446 + 4] = 0x83;
+    disk[446 + 8] = 1;
+    disk[446 + 12..446 + 16].copy_from_slice(&8191_u32.to_le_bytes());
+    disk[510..512].copy_from_slice(&[0x55, 0xaa]);
+    machine.write("disk.img", disk);
+    machine.run(&["convert", "disk.img", "--to", "zst"]);
+    let packed = fs::read(machine.project("disk.img.zst")).unwrap();
+    // Behind the frames is a table of their lengths, 8 bytes for each, and 9 bytes.
+    let number = |at: usize| u32::from_le_bytes(packed[at..at + 4].try_into().unwrap()) as usize;
+    let first = number(packed.len() - 9 - 8 * number(packed.len() - 9));
+    machine.write("disk.img.zst", &packed[..first]);
+    let expected = "\
+error: `disk.img.zst` is cut off: it has 2097152 bytes, and should have 4194304
+
+hint: copy or download it again
+";
+    convert(&machine, &["disk.img.zst", "--to", "qcow2"], 1, expected);
+}
+
+#[test]
 fn a_format_that_does_not_exist_is_wrong_usage() {
     let expected = "\
 error: invalid value 'zip' for '--to <FORMAT>'
