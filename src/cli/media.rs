@@ -14,7 +14,7 @@ use crate::seed::Request;
 #[derive(Debug, Args)]
 #[command(after_help = "\
 The files are named after the image and lie beside it: disk.img.zst, disk.qcow2, disk.img.bmap. They take \
-the place of what has those names, all of them or none. Holes of the image are not read and stay holes.
+the place of what has those names when all are whole. Holes of the image are not read and stay holes.
 
 An image that would be written over itself is refused, with exit code 3.")]
 pub struct Convert {
