@@ -146,8 +146,6 @@ fn a_qcow2_image_that_is_not_whole_or_needs_what_is_unknown_is_refused() {
     refused(
         "it is only what differs from another image\n\nhint: make it whole with `qemu-img convert -O qcow2`",
     );
-    create(&["--object", "secret,id=key,data=abc", "-o", "encrypt.format=luks,encrypt.key-secret=key"]);
-    refused("it is encrypted\n\nhint: decrypt it with `qemu-img convert -O raw`");
     let plain = "\n\nhint: make it plain with `qemu-img convert -O qcow2`";
     create(&["-o", "data_file=x.data"]);
     refused(&format!("it uses a second file for its data{plain}"));
@@ -162,6 +160,9 @@ fn a_qcow2_image_that_is_not_whole_or_needs_what_is_unknown_is_refused() {
     };
     change(7, 4);
     refused("it has version 4 of the format, and only 2 and 3 are known");
+    // `qemu-img` makes one only where it can tell how much time keys take it, which it cannot everywhere.
+    change(35, 2);
+    refused("it is encrypted\n\nhint: decrypt it with `qemu-img convert -O raw`");
     change(78, 1);
     refused(&format!("it uses features that are unknown here (0x100){plain}"));
     change(79, 2);
