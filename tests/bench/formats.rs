@@ -14,6 +14,8 @@ const SIZE: u64 = 6 << 30;
 const MAPPED: u64 = 600 << 20;
 /// How many runs that is in.
 const RUNS: u64 = 6;
+/// Where the first one begins: what begins as a tar does is no image.
+const FIRST: u64 = 1 << 20;
 /// Most memory that packing may take, in MiB.
 const MEMORY_GOAL: u64 = 96;
 
@@ -104,7 +106,7 @@ fn fill(image: &Path, tar: &Path, mapped: u64) {
         let mut done = 0;
         while done < mapped / RUNS {
             let count = from.read(&mut buffer).unwrap();
-            to.write_all_at(&buffer[..count], run * (SIZE / RUNS) + done).unwrap();
+            to.write_all_at(&buffer[..count], FIRST + run * (SIZE / RUNS) + done).unwrap();
             done += count as u64;
             if count == 0 {
                 from.seek(SeekFrom::Start(0)).unwrap();
